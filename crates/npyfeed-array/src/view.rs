@@ -1,0 +1,67 @@
+//! A layout and the bytes it is laid over, proven to fit.
+
+use crate::{ByteOrder, Element, Layout, LayoutError};
+
+/// Bytes seen as an array. Holding one is the proof that the bytes are as many as the layout needs.
+#[derive(Clone, Copy, Debug)]
+pub struct ArrayView<'a> {
+    layout: &'a Layout,
+    bytes: &'a [u8],
+}
+
+impl<'a> ArrayView<'a> {
+    /// Lays `layout` over `bytes`.
+    ///
+    /// # Errors
+    /// [`LayoutError::BytesMismatch`] unless `bytes` has exactly `layout.byte_count()` bytes.
+    pub fn new(layout: &'a Layout, bytes: &'a [u8]) -> Result<ArrayView<'a>, LayoutError> {
+        if bytes.len() != layout.byte_count() {
+            return Err(LayoutError::BytesMismatch {
+                expected_bytes: layout.byte_count(),
+                found_bytes: bytes.len(),
+            });
+        }
+        Ok(ArrayView { layout, bytes })
+    }
+
+    /// How the elements lie.
+    pub fn layout(&self) -> &'a Layout {
+        self.layout
+    }
+
+    /// The bytes themselves.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The elements in the order of memory, if `T` is their type, they have the machine's byte order,
+    /// and they lie on addresses where a `T` may lie.
+    pub fn elements<T: Element>(&self) -> Option<&'a [T]> {
+        let fits = self.layout.dtype() == T::DTYPE && self.layout.byte_order() == ByteOrder::NATIVE;
+        if fits { bytemuck::try_cast_slice(self.bytes).ok() } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dtype, MemoryOrder};
+
+    #[test]
+    fn a_view_needs_exactly_its_bytes() {
+        let layout = Layout::new(Dtype::I16, ByteOrder::NATIVE, &[3], MemoryOrder::C).unwrap();
+        assert!(ArrayView::new(&layout, &[0; 6]).is_ok());
+        for wrong in [0, 5, 7] {
+            assert!(ArrayView::new(&layout, &vec![0; wrong]).is_err(), "{wrong} bytes");
+        }
+    }
+
+    #[test]
+    fn elements_are_given_only_as_what_they_are() {
+        let bytes: Vec<i16> = vec![1, -2, 3];
+        let layout = Layout::new(Dtype::I16, ByteOrder::NATIVE, &[3], MemoryOrder::C).unwrap();
+        let view = ArrayView::new(&layout, bytemuck::cast_slice(&bytes)).unwrap();
+        assert_eq!(view.elements::<i16>(), Some(&[1, -2, 3][..]));
+        assert_eq!(view.elements::<u16>(), None);
+    }
+}

@@ -1,0 +1,1 @@
+//! Where the bytes of npyfeed come from: mapped files and memory

@@ -1,0 +1,1 @@
+//! Gather and transform, fused: the loops that fill batches

@@ -1,0 +1,1 @@
+//! In which order samples are taken: shuffle, epoch, position

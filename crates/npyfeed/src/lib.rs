@@ -1,0 +1,1 @@
+//! Feeds NumPy files to neural networks: datasets and loaders of .npy files
