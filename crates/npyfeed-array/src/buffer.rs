@@ -22,7 +22,7 @@ pub struct Buffer {
 
 #[derive(Debug)]
 enum Memory {
-    Lines(Box<[Line]>),
+    Lines(Vec<Line>),
     Map(MmapMut),
 }
 
@@ -38,7 +38,7 @@ impl Buffer {
     pub fn zeroed(len_bytes: usize) -> std::io::Result<Buffer> {
         let memory = if len_bytes < MAP_MIN_BYTES {
             let lines = len_bytes.div_ceil(ALIGNMENT_BYTES);
-            Memory::Lines(vec![bytemuck::Zeroable::zeroed(); lines].into_boxed_slice())
+            Memory::Lines(vec![bytemuck::Zeroable::zeroed(); lines])
         } else {
             Memory::Map(huge_page_map(len_bytes)?)
         };

@@ -1,1 +1,25 @@
-//! Where the bytes of npyfeed come from: mapped files and memory
+//! Where bytes come from. Knows no format: a [`Source`] is a name and random access to bytes.
+//!
+//! | source | bytes | copied when read |
+//! |---|---|---|
+//! | [`MappedFile`] | a file, mapped copy-on-write | no |
+//! | [`Memory`] | memory that someone else owns | no |
+//!
+//! The only `unsafe` is in `map.rs` and `memory.rs`, one block each to turn an address into a slice;
+//! SAFETY.md in the repository says what it rests on.
+//!
+//! ```
+//! use npyfeed_io::{Memory, Source};
+//!
+//! let source = Memory::from(vec![1, 2, 3, 4]);
+//! assert_eq!(source.read(1..3, &mut Vec::new())?, &[2, 3]);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod map;
+mod memory;
+mod source;
+
+pub use map::{MappedFile, OpenError};
+pub use memory::Memory;
+pub use source::Source;

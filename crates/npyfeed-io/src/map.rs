@@ -1,0 +1,159 @@
+//! A file mapped into memory, copy-on-write.
+//!
+//! The map is private: writing to it changes the pages of this process and never the file. It reserves
+//! no swap, so that a file larger than the machine's memory opens too.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+
+use memmap2::{MmapOptions, MmapRaw};
+
+use crate::Source;
+use crate::source::beyond_end;
+
+/// Why a file could not be mapped. The path is not repeated here: whoever asked knows it.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The system said no: not found, not permitted, out of memory.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A directory, where a file was expected.
+    #[error("it is a directory, expected a file")]
+    Directory,
+    /// A pipe, socket or device, which has no size and cannot be mapped.
+    #[error("it is a pipe, socket or device, expected a regular file")]
+    NotRegular,
+}
+
+/// A regular file, mapped whole and copy-on-write. Opening reads nothing.
+#[derive(Debug)]
+pub struct MappedFile {
+    path: PathBuf,
+    name: String,
+    /// `None` for an empty file, which the system does not map.
+    map: Option<MmapRaw>,
+}
+
+impl MappedFile {
+    /// Maps the file at `path`.
+    ///
+    /// # Errors
+    /// [`OpenError`]; a pipe is refused before it is opened, since opening one waits for its writer.
+    pub fn open(path: &Path) -> Result<MappedFile, OpenError> {
+        check_regular(&std::fs::metadata(path)?)?;
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        check_regular(&metadata)?;
+        let map = if metadata.len() == 0 { None } else { Some(map_copy_on_write(&file)?) };
+        Ok(MappedFile { path: path.to_owned(), name: path.display().to_string(), map })
+    }
+
+    /// The path it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn bytes(&self) -> &[u8] {
+        let Some(map) = &self.map else { return &[] };
+        // SAFETY: the map is `len` readable bytes and lives as long as `self`. Its content may change
+        // under the slice, by a writer of the file or of `memory()`; SAFETY.md, "memory that others
+        // write", says why the engine bears that.
+        unsafe { std::slice::from_raw_parts(map.as_ptr(), map.len()) }
+    }
+}
+
+impl Source for MappedFile {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len_bytes(&self) -> usize {
+        self.map.as_ref().map_or(0, MmapRaw::len)
+    }
+
+    fn read<'a>(&'a self, range: Range<usize>, _scratch: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
+        self.bytes().get(range.clone()).ok_or_else(|| beyond_end(&range, self.len_bytes()))
+    }
+
+    fn memory(&self) -> Option<NonNull<[u8]>> {
+        let map = self.map.as_ref()?;
+        let start = NonNull::new(map.as_mut_ptr())?;
+        Some(NonNull::slice_from_raw_parts(start, map.len()))
+    }
+}
+
+fn check_regular(metadata: &Metadata) -> Result<(), OpenError> {
+    if metadata.is_dir() {
+        return Err(OpenError::Directory);
+    }
+    if metadata.is_file() { Ok(()) } else { Err(OpenError::NotRegular) }
+}
+
+fn map_copy_on_write(file: &File) -> io::Result<MmapRaw> {
+    let mut options = MmapOptions::new();
+    options.no_reserve_swap();
+    // SAFETY: a private map of a regular file. That others may change or cut the file is the state of
+    // every mapped file; SAFETY.md, "memory that others write", says what follows from it.
+    unsafe { options.map_copy(file) }.map(MmapRaw::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn file_of(bytes: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_range_gives_its_bytes_and_one_beyond_the_end_an_error() {
+        let file = file_of(b"0123456789");
+        let source = MappedFile::open(file.path()).unwrap();
+        let mut scratch = Vec::new();
+        assert_eq!(source.read(2..5, &mut scratch).unwrap(), b"234");
+        for beyond in [5..11, 11..12, 0..usize::MAX] {
+            let error = source.read(beyond, &mut scratch).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        }
+        assert!(scratch.is_empty(), "mapped bytes are not copied");
+    }
+
+    #[test]
+    fn an_empty_file_opens_as_no_bytes() {
+        let file = file_of(b"");
+        let source = MappedFile::open(file.path()).unwrap();
+        assert_eq!(source.len_bytes(), 0);
+        assert_eq!(source.read(0..0, &mut Vec::new()).unwrap(), b"");
+    }
+
+    #[test]
+    fn writing_to_the_memory_changes_later_reads_and_not_the_file() {
+        let file = file_of(b"abc");
+        let source = MappedFile::open(file.path()).unwrap();
+        let start = source.memory().unwrap().cast::<u8>();
+        // SAFETY: the first byte of a live, writable, private map that nobody reads meanwhile.
+        unsafe { start.write(b'X') };
+        assert_eq!(source.read(0..3, &mut Vec::new()).unwrap(), b"Xbc");
+        assert_eq!(std::fs::read(file.path()).unwrap(), b"abc");
+    }
+
+    #[test]
+    fn directories_and_missing_files_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(MappedFile::open(folder.path()), Err(OpenError::Directory)));
+        let missing = MappedFile::open(&folder.path().join("none.npy"));
+        assert!(matches!(missing, Err(OpenError::Io(e)) if e.kind() == io::ErrorKind::NotFound));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_refused() {
+        assert!(matches!(MappedFile::open(Path::new("/dev/null")), Err(OpenError::NotRegular)));
+    }
+}

@@ -1,0 +1,183 @@
+//! One element out of bytes, into a register, and back.
+
+use half::{bf16, f16};
+use npyfeed_array::{Dtype, Element};
+
+/// An element while it is computed with. Every dtype has one register that holds it exactly.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Register {
+    /// Integers and bool (0 or 1).
+    Whole(i128),
+    /// f16, bf16 and f32.
+    Single(f32),
+    /// f64.
+    Double(f64),
+}
+
+/// An element type, as the loops see it: out of bytes at any address, into the two kinds of float.
+pub(crate) trait Number: Element {
+    fn to_register(self) -> Register;
+    fn to_f32(self) -> f32;
+    fn to_f64(self) -> f64;
+
+    /// The element that starts at byte 0 of `bytes`, wherever that lies.
+    fn read(bytes: &[u8]) -> Self {
+        bytemuck::pod_read_unaligned(&bytes[..size_of::<Self>()])
+    }
+}
+
+macro_rules! integers {
+    ($($element:ty),*) => {$(
+        #[allow(clippy::cast_precision_loss, clippy::cast_lossless, reason = "a cast; some types lose nothing")]
+        impl Number for $element {
+            fn to_register(self) -> Register { Register::Whole(self.into()) }
+            fn to_f32(self) -> f32 { self as f32 }
+            fn to_f64(self) -> f64 { self as f64 }
+        }
+    )*};
+}
+
+integers!(i8, i16, i32, i64, u8, u16, u32, u64);
+
+/// An element of [`Dtype::Bool`]: any byte, true unless 0.
+#[derive(Clone, Copy, Debug, bytemuck::Zeroable, bytemuck::Pod)]
+#[repr(transparent)]
+pub(crate) struct Truth(u8);
+
+impl Element for Truth {
+    const DTYPE: Dtype = Dtype::Bool;
+}
+
+impl Number for Truth {
+    fn to_register(self) -> Register {
+        Register::Whole(i64::from(self).into())
+    }
+
+    fn to_f32(self) -> f32 {
+        f32::from(u8::from(self.0 != 0))
+    }
+
+    fn to_f64(self) -> f64 {
+        f64::from(u8::from(self.0 != 0))
+    }
+}
+
+impl From<Truth> for i64 {
+    fn from(truth: Truth) -> i64 {
+        i64::from(truth.0 != 0)
+    }
+}
+
+macro_rules! singles {
+    ($($element:ty),*) => {$(
+        impl Number for $element {
+            fn to_register(self) -> Register { Register::Single(self.to_f32()) }
+            fn to_f32(self) -> f32 { self.into() }
+            fn to_f64(self) -> f64 { self.into() }
+        }
+    )*};
+}
+
+singles!(f16, bf16, f32);
+
+impl Number for f64 {
+    fn to_register(self) -> Register {
+        Register::Double(self)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is what the cast means")]
+    fn to_f32(self) -> f32 {
+        self as f32
+    }
+
+    fn to_f64(self) -> f64 {
+        self
+    }
+}
+
+impl Register {
+    /// The element of `dtype` that starts at byte 0 of `bytes`.
+    pub(crate) fn load(dtype: Dtype, bytes: &[u8]) -> Register {
+        match dtype {
+            Dtype::Bool => Truth::read(bytes).to_register(),
+            Dtype::I8 => i8::read(bytes).to_register(),
+            Dtype::I16 => i16::read(bytes).to_register(),
+            Dtype::I32 => i32::read(bytes).to_register(),
+            Dtype::I64 => i64::read(bytes).to_register(),
+            Dtype::U8 => u8::read(bytes).to_register(),
+            Dtype::U16 => u16::read(bytes).to_register(),
+            Dtype::U32 => u32::read(bytes).to_register(),
+            Dtype::U64 => u64::read(bytes).to_register(),
+            Dtype::F16 => f16::read(bytes).to_register(),
+            Dtype::Bf16 => bf16::read(bytes).to_register(),
+            Dtype::F32 => f32::read(bytes).to_register(),
+            Dtype::F64 => f64::read(bytes).to_register(),
+        }
+    }
+
+    /// Writes the element as `dtype` over the whole of `bytes`. [`Pass::check`](crate::Pass) has made
+    /// sure that an integer fits.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to fit")]
+    pub(crate) fn store(self, dtype: Dtype, bytes: &mut [u8]) {
+        match dtype {
+            Dtype::Bool | Dtype::U8 => bytes.copy_from_slice(&(self.whole() as u8).to_ne_bytes()),
+            Dtype::I8 => bytes.copy_from_slice(&(self.whole() as i8).to_ne_bytes()),
+            Dtype::I16 => bytes.copy_from_slice(&(self.whole() as i16).to_ne_bytes()),
+            Dtype::I32 => bytes.copy_from_slice(&(self.whole() as i32).to_ne_bytes()),
+            Dtype::I64 => bytes.copy_from_slice(&(self.whole() as i64).to_ne_bytes()),
+            Dtype::U16 => bytes.copy_from_slice(&(self.whole() as u16).to_ne_bytes()),
+            Dtype::U32 => bytes.copy_from_slice(&(self.whole() as u32).to_ne_bytes()),
+            Dtype::U64 => bytes.copy_from_slice(&(self.whole() as u64).to_ne_bytes()),
+            Dtype::F16 => bytes.copy_from_slice(&f16::from_f32(self.to_f32()).to_ne_bytes()),
+            Dtype::Bf16 => bytes.copy_from_slice(&bf16::from_f32(self.to_f32()).to_ne_bytes()),
+            Dtype::F32 => bytes.copy_from_slice(&self.to_f32().to_ne_bytes()),
+            Dtype::F64 => bytes.copy_from_slice(&self.to_f64().to_ne_bytes()),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a cast")]
+    pub(crate) fn to_f32(self) -> f32 {
+        match self {
+            Register::Whole(x) => x as f32,
+            Register::Single(x) => x,
+            Register::Double(x) => x as f32,
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a cast")]
+    pub(crate) fn to_f64(self) -> f64 {
+        match self {
+            Register::Whole(x) => x as f64,
+            Register::Single(x) => x.into(),
+            Register::Double(x) => x,
+        }
+    }
+
+    fn whole(self) -> i128 {
+        match self {
+            Register::Whole(x) => x,
+            Register::Single(_) | Register::Double(_) => {
+                unreachable!("a checked pass stores floats as floats")
+            }
+        }
+    }
+}
+
+/// `x` rounded to a 16-bit float dtype; any other dtype leaves it alone.
+pub(crate) fn round_to(dtype: Dtype, x: f32) -> f32 {
+    match dtype {
+        Dtype::F16 => f16::from_f32(x).to_f32(),
+        Dtype::Bf16 => bf16::from_f32(x).to_f32(),
+        Dtype::Bool
+        | Dtype::I8
+        | Dtype::I16
+        | Dtype::I32
+        | Dtype::I64
+        | Dtype::U8
+        | Dtype::U16
+        | Dtype::U32
+        | Dtype::U64
+        | Dtype::F32
+        | Dtype::F64 => x,
+    }
+}

@@ -1,0 +1,168 @@
+//! What is to be done with every sample of a column, as plain data.
+
+use npyfeed_array::Dtype;
+
+/// Where the channels of a sample lie in the source. In the output they are always planar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arrangement {
+    /// One plane after the other: `[channel, pixel]`, as in CHW.
+    Planar,
+    /// The channels of a pixel side by side: `[pixel, channel]`, as in HWC.
+    Interleaved,
+}
+
+/// One piece of arithmetic on each element.
+///
+/// Numbers have one entry, or one a channel. They are rounded to the dtype of the element they meet.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// To a floating-point dtype. 16-bit dtypes are reached through f32, as in PyTorch.
+    Cast(Dtype),
+    /// `x * number`
+    Multiply(Vec<f64>),
+    /// `x / number`
+    Divide(Vec<f64>),
+    /// `x - number`
+    Subtract(Vec<f64>),
+}
+
+/// What is to be done with every sample of a column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pass {
+    /// The dtype of the elements in the source, in the machine's byte order.
+    pub source: Dtype,
+    /// The dtype of the elements in the batch.
+    pub output: Dtype,
+    /// The number of channels; 1 if the sample has none.
+    pub channels: usize,
+    /// The number of elements in one channel.
+    pub pixels: usize,
+    /// Where the channels lie in the source.
+    pub arrangement: Arrangement,
+    /// The arithmetic, in order. Every step rounds its result, as separate operations would.
+    pub steps: Vec<Step>,
+}
+
+/// A pass that has no meaning.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PassError {
+    /// A step that computes follows no cast to a floating-point dtype.
+    #[error("step {step} computes with {found}, expected a floating-point dtype: cast first")]
+    IntegerArithmetic {
+        /// The index of the step.
+        step: usize,
+        /// The dtype of the elements it meets.
+        found: Dtype,
+    },
+    /// A cast to something else than a floating-point dtype.
+    #[error("step {step} casts to {found}, expected a floating-point dtype")]
+    CastToInteger {
+        /// The index of the step.
+        step: usize,
+        /// The dtype asked for.
+        found: Dtype,
+    },
+    /// Neither one number nor one a channel.
+    #[error("step {step} has {found} numbers, expected 1 or {channels} (one a channel)")]
+    NumberCount {
+        /// The index of the step.
+        step: usize,
+        /// The number of channels.
+        channels: usize,
+        /// The numbers given.
+        found: usize,
+    },
+    /// The elements that the steps give do not fit the output without loss.
+    #[error("the steps give {found}, which does not fit into {output} without loss")]
+    Output {
+        /// The dtype after the last step.
+        found: Dtype,
+        /// The dtype of the output.
+        output: Dtype,
+    },
+}
+
+impl Pass {
+    /// The number of elements in a sample.
+    pub fn element_count(&self) -> usize {
+        self.channels * self.pixels
+    }
+
+    /// The size of a sample in the source.
+    pub fn source_bytes(&self) -> usize {
+        self.element_count() * self.source.item_bytes()
+    }
+
+    /// The size of a slot in the batch.
+    pub fn output_bytes(&self) -> usize {
+        self.element_count() * self.output.item_bytes()
+    }
+
+    /// Where element `pixel` of `channel` lies in the source, counted in elements.
+    pub(crate) fn source_index(&self, channel: usize, pixel: usize) -> usize {
+        match self.arrangement {
+            Arrangement::Planar => channel * self.pixels + pixel,
+            Arrangement::Interleaved => pixel * self.channels + channel,
+        }
+    }
+
+    /// From one element of a channel to the next in the source, counted in elements.
+    pub(crate) fn source_step(&self) -> usize {
+        match self.arrangement {
+            Arrangement::Planar => 1,
+            Arrangement::Interleaved => self.channels,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), PassError> {
+        let mut dtype = self.source;
+        for (step, what) in self.steps.iter().enumerate() {
+            dtype = self.check_step(step, what, dtype)?;
+        }
+        if dtype == self.output || widens(dtype, self.output) {
+            return Ok(());
+        }
+        Err(PassError::Output { found: dtype, output: self.output })
+    }
+
+    fn check_step(&self, step: usize, what: &Step, dtype: Dtype) -> Result<Dtype, PassError> {
+        match what {
+            Step::Cast(to) if to.is_float() => Ok(*to),
+            Step::Cast(to) => Err(PassError::CastToInteger { step, found: *to }),
+            Step::Multiply(numbers) | Step::Divide(numbers) | Step::Subtract(numbers) => {
+                if !dtype.is_float() {
+                    return Err(PassError::IntegerArithmetic { step, found: dtype });
+                }
+                if numbers.len() != 1 && numbers.len() != self.channels {
+                    let found = numbers.len();
+                    return Err(PassError::NumberCount { step, channels: self.channels, found });
+                }
+                Ok(dtype)
+            }
+        }
+    }
+}
+
+/// Whether every integer of dtype `from` is one of dtype `to`.
+fn widens(from: Dtype, to: Dtype) -> bool {
+    let (Some((from_low, from_high)), Some((to_low, to_high))) = (integer_range(from), integer_range(to))
+    else {
+        return false;
+    };
+    to_low <= from_low && from_high <= to_high
+}
+
+/// The least and the greatest integer of a dtype; `None` for floats, and for bool, which nothing widens to.
+fn integer_range(dtype: Dtype) -> Option<(i128, i128)> {
+    match dtype {
+        Dtype::I8 => Some((i8::MIN.into(), i8::MAX.into())),
+        Dtype::I16 => Some((i16::MIN.into(), i16::MAX.into())),
+        Dtype::I32 => Some((i32::MIN.into(), i32::MAX.into())),
+        Dtype::I64 => Some((i64::MIN.into(), i64::MAX.into())),
+        Dtype::U8 => Some((u8::MIN.into(), u8::MAX.into())),
+        Dtype::U16 => Some((u16::MIN.into(), u16::MAX.into())),
+        Dtype::U32 => Some((u32::MIN.into(), u32::MAX.into())),
+        Dtype::U64 => Some((u64::MIN.into(), u64::MAX.into())),
+        Dtype::Bool | Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => None,
+    }
+}

@@ -1,0 +1,94 @@
+//! The plain loop: one element at a time, one step at a time. It is what a pass *means*.
+//!
+//! Every other loop must give these bytes exactly; property tests hold them to it.
+
+use npyfeed_array::Dtype;
+
+use crate::moves;
+use crate::number::{Register, round_to};
+use crate::pass::{Pass, Step};
+
+/// Fills `slot` with the sample. Slow, and right by reading.
+pub(crate) fn fill(pass: &Pass, sample: &[u8], slot: &mut [u8]) {
+    let (source_bytes, output_bytes) = (pass.source.item_bytes(), pass.output.item_bytes());
+    for channel in 0..pass.channels {
+        for pixel in 0..pass.pixels {
+            let from = pass.source_index(channel, pixel) * source_bytes;
+            let to = (channel * pass.pixels + pixel) * output_bytes;
+            element(pass, channel, &sample[from..], &mut slot[to..to + output_bytes]);
+        }
+    }
+}
+
+/// Computes one element: the one at byte 0 of `from`, in `channel`, written over `to`.
+pub(crate) fn element(pass: &Pass, channel: usize, from: &[u8], to: &mut [u8]) {
+    if moves::applies(pass) {
+        // Bit for bit: through a register a signalling NaN would turn quiet.
+        to.copy_from_slice(&from[..to.len()]);
+        return;
+    }
+    let mut register = Register::load(pass.source, from);
+    let mut dtype = pass.source;
+    for step in &pass.steps {
+        (register, dtype) = take(step, channel, register, dtype);
+    }
+    register.store(pass.output, to);
+}
+
+fn take(step: &Step, channel: usize, register: Register, dtype: Dtype) -> (Register, Dtype) {
+    match step {
+        Step::Cast(to) => (cast(*to, register), *to),
+        Step::Multiply(numbers) => {
+            (compute(register, dtype, at(numbers, channel), |x, y| x * y, |x, y| x * y), dtype)
+        }
+        Step::Divide(numbers) => {
+            (compute(register, dtype, at(numbers, channel), |x, y| x / y, |x, y| x / y), dtype)
+        }
+        Step::Subtract(numbers) => {
+            (compute(register, dtype, at(numbers, channel), |x, y| x - y, |x, y| x - y), dtype)
+        }
+    }
+}
+
+fn cast(to: Dtype, register: Register) -> Register {
+    match to {
+        Dtype::F64 => Register::Double(register.to_f64()),
+        Dtype::F16
+        | Dtype::Bf16
+        | Dtype::F32
+        | Dtype::Bool
+        | Dtype::I8
+        | Dtype::I16
+        | Dtype::I32
+        | Dtype::I64
+        | Dtype::U8
+        | Dtype::U16
+        | Dtype::U32
+        | Dtype::U64 => Register::Single(round_to(to, register.to_f32())),
+    }
+}
+
+fn compute(
+    register: Register,
+    dtype: Dtype,
+    number: f64,
+    single: fn(f32, f32) -> f32,
+    double: fn(f64, f64) -> f64,
+) -> Register {
+    match register {
+        Register::Single(x) => Register::Single(round_to(dtype, single(x, single_number(dtype, number)))),
+        Register::Double(x) => Register::Double(double(x, number)),
+        Register::Whole(_) => unreachable!("a checked pass computes with floats"),
+    }
+}
+
+/// A step's number as it meets elements of `dtype`, one of the floats of up to 32 bits.
+#[expect(clippy::cast_possible_truncation, reason = "numbers are rounded to the dtype they meet")]
+pub(crate) fn single_number(dtype: Dtype, number: f64) -> f32 {
+    round_to(dtype, number as f32)
+}
+
+/// The number for `channel`, where there is one for all or one for each.
+pub(crate) fn at(numbers: &[f64], channel: usize) -> f64 {
+    if numbers.len() == 1 { numbers[0] } else { numbers[channel] }
+}

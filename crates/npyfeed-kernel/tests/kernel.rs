@@ -1,0 +1,244 @@
+//! Every loop on every CPU level gives the bytes of the plain loop.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "small numbers")]
+
+use npyfeed_array::{Buffer, Dtype};
+use npyfeed_kernel::{Arrangement, Cpu, Kernel, Pass, PassError, Step, Stores};
+use proptest::prelude::*;
+
+const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
+const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
+
+fn image_pass(pixels: usize, arrangement: Arrangement, steps: Vec<Step>) -> Pass {
+    Pass { source: Dtype::U8, output: Dtype::F32, channels: 3, pixels, arrangement, steps }
+}
+
+fn normalise_steps() -> Vec<Step> {
+    vec![
+        Step::Cast(Dtype::F32),
+        Step::Divide(vec![255.0]),
+        Step::Subtract(IMAGENET_MEAN.to_vec()),
+        Step::Divide(IMAGENET_STD.to_vec()),
+    ]
+}
+
+/// The output of `kernel` in a slot that starts `offset_bytes` after a 64-byte boundary.
+fn filled(kernel: &Kernel, pass: &Pass, sample: &[u8], offset_bytes: usize) -> Vec<u8> {
+    let mut buffer = Buffer::zeroed(offset_bytes + pass.output_bytes()).unwrap();
+    kernel.fill(sample, &mut buffer.bytes_mut()[offset_bytes..]);
+    buffer.bytes()[offset_bytes..].to_vec()
+}
+
+/// Checks all loops that this machine has against the plain one.
+fn check(pass: &Pass, sample: &[u8]) {
+    let expected = filled(&Kernel::plain(pass.clone()).unwrap(), pass, sample, 0);
+    for cpu in Cpu::available() {
+        for stores in [Stores::Cached, Stores::Streaming] {
+            let kernel = Kernel::new(pass.clone(), stores, cpu).unwrap();
+            for offset_bytes in [0, 32, 4] {
+                let found = filled(&kernel, pass, sample, offset_bytes);
+                let context = (kernel.name(), cpu.name(), stores, offset_bytes);
+                assert!(found == expected, "{context:?} differs from plain on {pass:?}");
+            }
+        }
+    }
+}
+
+fn bytes(count: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+#[test]
+fn images_are_normalised_by_the_vector_loop_where_the_cpu_has_one() {
+    for cpu in Cpu::available() {
+        let pass = image_pass(224 * 224, Arrangement::Interleaved, normalise_steps());
+        let name = Kernel::new(pass, Stores::Streaming, cpu).unwrap().name();
+        assert_eq!(name, if cpu.name() == "portable" { "table" } else { "vector" });
+    }
+}
+
+#[test]
+fn every_byte_value_is_standardised_as_by_separate_operations() {
+    let all_bytes: Vec<u8> = (0..=u8::MAX).flat_map(|byte| [byte; 3]).collect();
+    let slot = {
+        let pass = image_pass(256, Arrangement::Interleaved, normalise_steps());
+        let kernel = Kernel::new(pass.clone(), Stores::Cached, Cpu::detect()).unwrap();
+        bytemuck::pod_collect_to_vec::<u8, f32>(&filled(&kernel, &pass, &all_bytes, 0))
+    };
+    for channel in 0..3 {
+        let (mean, std) = (IMAGENET_MEAN[channel] as f32, IMAGENET_STD[channel] as f32);
+        for byte in 0..256 {
+            let expected = (byte as f32 / 255.0 - mean) / std;
+            assert_eq!(slot[channel * 256 + byte].to_bits(), expected.to_bits(), "{channel} {byte}");
+        }
+    }
+}
+
+#[test]
+fn plain_is_what_rust_says_of_casts() {
+    let elements = [f64::NAN, -0.0, 1e300, 65520.0, 0.1];
+    let pass = Pass {
+        source: Dtype::F64,
+        output: Dtype::F16,
+        channels: 1,
+        pixels: 5,
+        arrangement: Arrangement::Planar,
+        steps: vec![Step::Cast(Dtype::F16)],
+    };
+    let slot = filled(&Kernel::plain(pass.clone()).unwrap(), &pass, bytemuck::cast_slice(&elements), 0);
+    let found: Vec<half::f16> = bytemuck::pod_collect_to_vec(&slot);
+    for (found, element) in found.into_iter().zip(elements) {
+        assert_eq!(found.to_bits(), half::f16::from_f32(element as f32).to_bits(), "{element}");
+    }
+}
+
+#[test]
+fn passes_without_meaning_are_refused() {
+    let pass = |output, steps| Pass {
+        source: Dtype::I32,
+        output,
+        channels: 3,
+        pixels: 2,
+        arrangement: Arrangement::Planar,
+        steps,
+    };
+    let cases = [
+        (pass(Dtype::I16, vec![]), PassError::Output { found: Dtype::I32, output: Dtype::I16 }),
+        (pass(Dtype::U64, vec![]), PassError::Output { found: Dtype::I32, output: Dtype::U64 }),
+        (pass(Dtype::F32, vec![]), PassError::Output { found: Dtype::I32, output: Dtype::F32 }),
+        (
+            pass(Dtype::I32, vec![Step::Cast(Dtype::I32)]),
+            PassError::CastToInteger { step: 0, found: Dtype::I32 },
+        ),
+        (
+            pass(Dtype::I32, vec![Step::Divide(vec![2.0])]),
+            PassError::IntegerArithmetic { step: 0, found: Dtype::I32 },
+        ),
+        (
+            pass(Dtype::F32, vec![Step::Cast(Dtype::F32), Step::Subtract(vec![1.0, 2.0])]),
+            PassError::NumberCount { step: 1, channels: 3, found: 2 },
+        ),
+    ];
+    for (pass, expected) in cases {
+        assert_eq!(Kernel::new(pass, Stores::Cached, Cpu::detect()).unwrap_err(), expected);
+    }
+}
+
+#[test]
+fn empty_samples_fill_empty_slots() {
+    for (channels, pixels) in [(0, 5), (5, 0), (0, 0)] {
+        for arrangement in [Arrangement::Planar, Arrangement::Interleaved] {
+            let steps = vec![Step::Cast(Dtype::F32)];
+            let pass = Pass { source: Dtype::U8, output: Dtype::F32, channels, pixels, arrangement, steps };
+            check(&pass, &[]);
+        }
+    }
+}
+
+fn arithmetic(channels: usize) -> impl Strategy<Value = Step> {
+    let number = prop_oneof![Just(255.0), Just(0.5), -300.0..300.0_f64, 1e-3..1e-2_f64];
+    let numbers = prop_oneof![
+        prop::collection::vec(number.clone(), 1),
+        prop::collection::vec(number, channels.max(1)),
+    ];
+    (numbers, 0..3).prop_map(|(numbers, kind)| match kind {
+        0 => Step::Multiply(numbers),
+        1 => Step::Divide(numbers),
+        _ => Step::Subtract(numbers),
+    })
+}
+
+fn float() -> impl Strategy<Value = Dtype> {
+    prop::sample::select(vec![Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64])
+}
+
+/// A cast, then arithmetic with casts between, then the output that fits.
+fn any_pass() -> impl Strategy<Value = Pass> {
+    let shape = (1..5_usize, 0..600_usize);
+    let dtypes = (prop::sample::select(Dtype::ALL.to_vec()), float());
+    let arrangement = prop::sample::select(vec![Arrangement::Planar, Arrangement::Interleaved]);
+    (shape, dtypes, arrangement).prop_flat_map(|((channels, pixels), (source, output), arrangement)| {
+        let step = prop_oneof![3 => arithmetic(channels), 1 => float().prop_map(Step::Cast)];
+        prop::collection::vec(step, 0..4).prop_map(move |mut steps| {
+            steps.insert(0, Step::Cast(Dtype::F32));
+            steps.push(Step::Cast(output));
+            Pass { source, output, channels, pixels, arrangement, steps }
+        })
+    })
+}
+
+/// What images and volumes ask for most, so that the vector loop gets its share of the cases.
+fn standardisation() -> impl Strategy<Value = Pass> {
+    let numbers = prop::collection::vec(0.01..2.0_f64, 3);
+    let arrangement = prop::sample::select(vec![Arrangement::Planar, Arrangement::Interleaved]);
+    (0..300_usize, numbers.clone(), numbers, arrangement, 0..3).prop_map(
+        |(pixels, mean, std, arrangement, kind)| {
+            let steps = match kind {
+                0 => vec![Step::Cast(Dtype::F32)],
+                1 => vec![Step::Cast(Dtype::F32), Step::Divide(vec![255.0])],
+                _ => vec![
+                    Step::Cast(Dtype::F32),
+                    Step::Divide(vec![255.0]),
+                    Step::Subtract(mean),
+                    Step::Divide(std),
+                ],
+            };
+            image_pass(pixels, arrangement, steps)
+        },
+    )
+}
+
+/// No arithmetic: the same dtype, or a wider integer.
+fn moves_and_widenings() -> impl Strategy<Value = Pass> {
+    let pairs: Vec<(Dtype, Dtype)> = Dtype::ALL
+        .into_iter()
+        .flat_map(|source| Dtype::ALL.map(|output| (source, output)))
+        .filter(|&(source, output)| {
+            let pass = Pass {
+                source,
+                output,
+                channels: 1,
+                pixels: 1,
+                arrangement: Arrangement::Planar,
+                steps: vec![],
+            };
+            Kernel::plain(pass).is_ok()
+        })
+        .collect();
+    assert!(pairs.len() > Dtype::ALL.len(), "each dtype to itself, and the widenings");
+    let arrangement = prop::sample::select(vec![Arrangement::Planar, Arrangement::Interleaved]);
+    (prop::sample::select(pairs), 1..5_usize, 0..600_usize, arrangement).prop_map(
+        |((source, output), channels, pixels, arrangement)| Pass {
+            source,
+            output,
+            channels,
+            pixels,
+            arrangement,
+            steps: vec![],
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn any_chain_gives_the_bytes_of_the_plain_loop(pass in any_pass(), seed: u64) {
+        check(&pass, &bytes(pass.source_bytes(), seed));
+    }
+
+    #[test]
+    fn any_standardisation_gives_the_bytes_of_the_plain_loop(pass in standardisation(), seed: u64) {
+        check(&pass, &bytes(pass.source_bytes(), seed));
+    }
+
+    #[test]
+    fn moves_and_widenings_give_the_bytes_of_the_plain_loop(pass in moves_and_widenings(), seed: u64) {
+        check(&pass, &bytes(pass.source_bytes(), seed));
+    }
+}
