@@ -12,8 +12,7 @@
 //! use npyfeed_io::{Memory, Source};
 //!
 //! let source = Memory::from(vec![1, 2, 3, 4]);
-//! assert_eq!(source.read(1..3, &mut Vec::new())?, &[2, 3]);
-//! # Ok::<(), std::io::Error>(())
+//! assert_eq!(source.bytes(), &[1, 2, 3, 4]);
 //! ```
 
 mod map;

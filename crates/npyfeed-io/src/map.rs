@@ -5,14 +5,12 @@
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
 use memmap2::{MmapOptions, MmapRaw};
 
 use crate::Source;
-use crate::source::beyond_end;
 
 /// Why a file could not be mapped. The path is not repeated here: whoever asked knows it.
 #[derive(Debug, thiserror::Error)]
@@ -55,14 +53,6 @@ impl MappedFile {
     pub fn path(&self) -> &Path {
         &self.path
     }
-
-    fn bytes(&self) -> &[u8] {
-        let Some(map) = &self.map else { return &[] };
-        // SAFETY: the map is `len` readable bytes and lives as long as `self`. Its content may change
-        // under the slice, by a writer of the file or of `memory()`; SAFETY.md, "memory that others
-        // write", says why the engine bears that.
-        unsafe { std::slice::from_raw_parts(map.as_ptr(), map.len()) }
-    }
 }
 
 impl Source for MappedFile {
@@ -70,12 +60,12 @@ impl Source for MappedFile {
         &self.name
     }
 
-    fn len_bytes(&self) -> usize {
-        self.map.as_ref().map_or(0, MmapRaw::len)
-    }
-
-    fn read<'a>(&'a self, range: Range<usize>, _scratch: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
-        self.bytes().get(range.clone()).ok_or_else(|| beyond_end(&range, self.len_bytes()))
+    fn bytes(&self) -> &[u8] {
+        let Some(map) = &self.map else { return &[] };
+        // SAFETY: the map is `len` readable bytes and lives as long as `self`. Its content may change
+        // under the slice, by a writer of the file or of `memory()`; SAFETY.md, "memory that others
+        // write", says why the engine bears that.
+        unsafe { std::slice::from_raw_parts(map.as_ptr(), map.len()) }
     }
 
     fn memory(&self) -> Option<NonNull<[u8]>> {
@@ -112,24 +102,20 @@ mod tests {
     }
 
     #[test]
-    fn a_range_gives_its_bytes_and_one_beyond_the_end_an_error() {
+    fn a_file_gives_its_bytes_and_its_path() {
         let file = file_of(b"0123456789");
         let source = MappedFile::open(file.path()).unwrap();
-        let mut scratch = Vec::new();
-        assert_eq!(source.read(2..5, &mut scratch).unwrap(), b"234");
-        for beyond in [5..11, 11..12, 0..usize::MAX] {
-            let error = source.read(beyond, &mut scratch).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
-        }
-        assert!(scratch.is_empty(), "mapped bytes are not copied");
+        assert_eq!(source.bytes(), b"0123456789");
+        assert_eq!(source.path(), file.path());
+        assert_eq!(source.name(), file.path().display().to_string());
     }
 
     #[test]
     fn an_empty_file_opens_as_no_bytes() {
         let file = file_of(b"");
         let source = MappedFile::open(file.path()).unwrap();
-        assert_eq!(source.len_bytes(), 0);
-        assert_eq!(source.read(0..0, &mut Vec::new()).unwrap(), b"");
+        assert_eq!(source.bytes(), b"");
+        assert!(source.memory().is_none());
     }
 
     #[test]
@@ -139,7 +125,7 @@ mod tests {
         let start = source.memory().unwrap().cast::<u8>();
         // SAFETY: the first byte of a live, writable, private map that nobody reads meanwhile.
         unsafe { start.write(b'X') };
-        assert_eq!(source.read(0..3, &mut Vec::new()).unwrap(), b"Xbc");
+        assert_eq!(source.bytes(), b"Xbc");
         assert_eq!(std::fs::read(file.path()).unwrap(), b"abc");
     }
 

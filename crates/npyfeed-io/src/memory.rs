@@ -1,12 +1,9 @@
 //! Memory that someone else owns, as a source.
 
 use std::any::Any;
-use std::io;
-use std::ops::Range;
 use std::ptr::NonNull;
 
 use crate::Source;
-use crate::source::beyond_end;
 
 /// Bytes in memory, together with whatever keeps them alive.
 pub struct Memory {
@@ -29,12 +26,6 @@ impl Memory {
     pub unsafe fn new(bytes: NonNull<[u8]>, owner: impl Any + Send + Sync) -> Memory {
         Memory { bytes, _owner: Box::new(owner) }
     }
-
-    fn bytes(&self) -> &[u8] {
-        // SAFETY: readable while the owner lives, by the contract of `new`; the owner lives as long as
-        // `self`. What follows if its owner writes to it meanwhile is in SAFETY.md.
-        unsafe { self.bytes.as_ref() }
-    }
 }
 
 impl From<Vec<u8>> for Memory {
@@ -56,12 +47,10 @@ impl Source for Memory {
         "memory"
     }
 
-    fn len_bytes(&self) -> usize {
-        self.bytes.len()
-    }
-
-    fn read<'a>(&'a self, range: Range<usize>, _scratch: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
-        self.bytes().get(range.clone()).ok_or_else(|| beyond_end(&range, self.len_bytes()))
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: readable while the owner lives, by the contract of `new`; the owner lives as long as
+        // `self`. What follows if its owner writes to it meanwhile is in SAFETY.md.
+        unsafe { self.bytes.as_ref() }
     }
 }
 
@@ -76,16 +65,9 @@ mod tests {
         let bytes = NonNull::from(owner.as_slice());
         // SAFETY: the vector inside the `Arc` is not changed, and the clone keeps it alive.
         let source = unsafe { Memory::new(bytes, Arc::clone(&owner)) };
-        assert_eq!(source.read(0..3, &mut Vec::new()).unwrap(), &[1, 2, 3]);
+        assert_eq!(source.bytes(), &[1, 2, 3]);
         assert_eq!(Arc::strong_count(&owner), 2);
         drop(source);
         assert_eq!(Arc::strong_count(&owner), 1);
-    }
-
-    #[test]
-    fn a_range_beyond_the_end_is_an_error() {
-        let source = Memory::from(vec![0; 4]);
-        assert!(source.read(0..4, &mut Vec::new()).is_ok());
-        assert!(source.read(3..5, &mut Vec::new()).is_err());
     }
 }

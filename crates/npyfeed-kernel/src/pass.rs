@@ -114,7 +114,11 @@ impl Pass {
         }
     }
 
-    pub(crate) fn check(&self) -> Result<(), PassError> {
+    /// Whether the pass has a meaning.
+    ///
+    /// # Errors
+    /// [`PassError`] for the first step that has none.
+    pub fn check(&self) -> Result<(), PassError> {
         let mut dtype = self.source;
         for (step, what) in self.steps.iter().enumerate() {
             dtype = self.check_step(step, what, dtype)?;

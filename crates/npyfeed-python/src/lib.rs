@@ -1,1 +1,30 @@
-//! The Python extension module of npyfeed: conversion only
+//! `npyfeed._native`: the engine as Python classes. Conversion only; what anything means is in the crate
+//! `npyfeed`, and what users type is in `python/npyfeed`.
+
+#![expect(clippy::needless_pass_by_value, reason = "PyO3 hands converted arguments over by value")]
+
+use pyo3::pymodule;
+
+mod array;
+mod dataset;
+mod error;
+mod export;
+mod loader;
+mod transform;
+
+#[pymodule(gil_used = false)]
+mod _native {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use super::array::{PyArray, open};
+    #[pymodule_export]
+    use super::dataset::PyDataset;
+    #[pymodule_export]
+    use super::loader::{PyEpoch, PyLoader};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

@@ -1,1 +1,59 @@
-//! Feeds NumPy files to neural networks: datasets and loaders of .npy files
+//! **npyfeed feeds NumPy files to neural networks.**
+//!
+//! ```no_run
+//! use ndarray::ArrayView4;
+//! use npyfeed::{Dataset, Loader, Transform};
+//!
+//! let dataset = Dataset::builder()
+//!     .column("image", "images.npy")? // u8 [sample, height, width, channel]
+//!     .column("label", "labels.npy")?
+//!     .build()?
+//!     .map("image", &[Transform::ToTensor])?;
+//! let loader = Loader::builder(dataset).batch_size(32).shuffle(true).seed(0).build()?;
+//! for batch in &loader {
+//!     let batch = batch?;
+//!     let images: ArrayView4<f32> = batch.view("image")?; // [32, channel, height, width]
+//! }
+//! # Ok::<(), npyfeed::Error>(())
+//! ```
+//!
+//! # From a file to a batch
+//!
+//! 1. [`open`] checks a header against its file and maps it: an [`Array`]. Nothing is read.
+//! 2. A [`Dataset`] names arrays of one length as its columns; [`Dataset::map`] says what is done with
+//!    the samples of one. Whatever can be wrong with that is an error there and then.
+//! 3. A [`Loader`] plans: which kernel, how many threads, how far ahead.
+//! 4. Each `for` over it is an epoch: threads gather rows in the epoch's order, transform them in the
+//!    same pass, and hand out [`Batch`]es whose memory is used again after they are dropped.
+//!
+//! # Promises
+//!
+//! - A batch depends on the files, the transforms, the seed, the epoch and its index, and on nothing else.
+//! - No input makes the library panic; [`Error`] says what, where, expected, found, and the cure.
+//! - The memory of a batch is its own until it is dropped.
+
+mod array;
+mod batch;
+mod chain;
+mod dataset;
+mod error;
+mod loader;
+mod open;
+mod plan;
+mod pool;
+mod run;
+mod stats;
+mod transform;
+
+pub use array::Array;
+pub use batch::{Batch, BatchColumn, ColumnSpec};
+pub use dataset::{ColumnSource, Dataset, DatasetBuilder};
+pub use error::{Error, ErrorKind, Result};
+pub use loader::{Epoch, Loader, LoaderBuilder};
+pub use npyfeed_array::{ByteOrder, Dtype, Element, Layout, LayoutError, MemoryOrder, UnknownDtype};
+pub use npyfeed_io::Memory;
+pub use npyfeed_npy::Version;
+pub use open::open;
+pub use run::Next;
+pub use stats::Stats;
+pub use transform::Transform;

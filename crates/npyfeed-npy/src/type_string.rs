@@ -1,0 +1,107 @@
+//! The strings that name an element type, such as `<f4`: NumPy's array interface protocol, `typestr`.
+//!
+//! A byte order (`<`, `>`, or `|` where there is none), a letter for the kind, a size. NumPy's constructor
+//! knows many more spellings (`float32`, `i4,f4`, `3f4`); `numpy.save` writes only these.
+
+use npyfeed_array::{ByteOrder, Dtype};
+
+use crate::descr::{Descr, TimeUnit};
+use crate::limits::MAX_ITEM_BYTES;
+
+/// The type that `text` names, `None` if it names none.
+///
+/// `=`, `|` and no sign at all mean the byte order of this machine, as they do to NumPy.
+pub(crate) fn parse(text: &str) -> Option<Descr> {
+    let (stated, rest) = split_byte_order(text);
+    let byte_order = stated.unwrap_or(ByteOrder::NATIVE);
+    let kind = rest.chars().next()?;
+    let rest = &rest[kind.len_utf8()..];
+    match kind {
+        'b' | 'i' | 'u' | 'f' => number(kind, size(rest)?, byte_order),
+        'c' => size(rest)
+            .filter(|bytes| [8, 16, 24, 32].contains(bytes))
+            .map(|item_bytes| Descr::Complex { item_bytes, byte_order }),
+        // Four bytes a character, UCS-4.
+        'U' => size(rest)
+            .filter(|&characters| characters <= MAX_ITEM_BYTES / 4)
+            .map(|characters| Descr::Text { characters, byte_order }),
+        'S' => size(rest).map(|item_bytes| Descr::Bytes { item_bytes }),
+        'V' => size(rest).map(|item_bytes| Descr::Void { item_bytes, byte_order: stated }),
+        'M' => time_unit(rest).map(|unit| Descr::Datetime { unit, byte_order }),
+        'm' => time_unit(rest).map(|unit| Descr::Timedelta { unit, byte_order }),
+        // Python 2 wrote the size of a pointer behind it.
+        'O' => ["", "4", "8"].contains(&rest).then_some(Descr::Object),
+        _ => None,
+    }
+}
+
+/// The type string that `numpy.save` writes for `dtype`.
+///
+/// bfloat16 is written as the `ml_dtypes` package does, `<V2`: two raw bytes to any reader that is not
+/// told more.
+pub(crate) fn of(dtype: Dtype, byte_order: ByteOrder) -> String {
+    let sign = match (dtype.item_bytes(), byte_order) {
+        (1, ByteOrder::Little | ByteOrder::Big) => '|',
+        (_, ByteOrder::Little) => '<',
+        (_, ByteOrder::Big) => '>',
+    };
+    let kind = match dtype {
+        Dtype::Bool => 'b',
+        Dtype::I8 | Dtype::I16 | Dtype::I32 | Dtype::I64 => 'i',
+        Dtype::U8 | Dtype::U16 | Dtype::U32 | Dtype::U64 => 'u',
+        Dtype::F16 | Dtype::F32 | Dtype::F64 => 'f',
+        Dtype::Bf16 => 'V',
+    };
+    format!("{sign}{kind}{}", dtype.item_bytes())
+}
+
+fn split_byte_order(text: &str) -> (Option<ByteOrder>, &str) {
+    match text.as_bytes().first() {
+        Some(b'<') => (Some(ByteOrder::Little), &text[1..]),
+        Some(b'>') => (Some(ByteOrder::Big), &text[1..]),
+        Some(b'=' | b'|') => (None, &text[1..]),
+        Some(_) | None => (None, text),
+    }
+}
+
+fn number(kind: char, item_bytes: usize, byte_order: ByteOrder) -> Option<Descr> {
+    let dtype = match (kind, item_bytes) {
+        ('b', 1) => Dtype::Bool,
+        ('i', 1) => Dtype::I8,
+        ('i', 2) => Dtype::I16,
+        ('i', 4) => Dtype::I32,
+        ('i', 8) => Dtype::I64,
+        ('u', 1) => Dtype::U8,
+        ('u', 2) => Dtype::U16,
+        ('u', 4) => Dtype::U32,
+        ('u', 8) => Dtype::U64,
+        ('f', 2) => Dtype::F16,
+        ('f', 4) => Dtype::F32,
+        ('f', 8) => Dtype::F64,
+        ('f', 1 | 12 | 16) => return Some(Descr::Float { item_bytes, byte_order }),
+        _ => return None,
+    };
+    // A single byte has no order. Stated or not, it is this machine's, so that `>u1` and `|u1` are equal.
+    let byte_order = if item_bytes == 1 { ByteOrder::NATIVE } else { byte_order };
+    Some(Descr::Number { dtype, byte_order })
+}
+
+/// A size in decimal digits, without a sign and without zeros in front.
+fn size(digits: &str) -> Option<usize> {
+    let is_plain =
+        digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    digits.parse().ok().filter(|&size| is_plain && size <= MAX_ITEM_BYTES)
+}
+
+/// The unit of `8[25s]`, of `8[ns]`, or of a bare `8`, which is generic.
+fn time_unit(text: &str) -> Option<TimeUnit> {
+    let text = text.strip_prefix('8')?;
+    if text.is_empty() {
+        return Some(TimeUnit::GENERIC);
+    }
+    let text = text.strip_prefix('[')?.strip_suffix(']')?;
+    let (digits, name) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
+    let count = if digits.is_empty() { 1 } else { size(digits).filter(|&count| count > 0)? };
+    let name = TimeUnit::NAMES.into_iter().find(|known| *known == name)?;
+    Some(TimeUnit { count, name })
+}

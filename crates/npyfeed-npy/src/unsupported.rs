@@ -1,0 +1,51 @@
+//! The refusal of elements that are not numbers, with the way out.
+
+use crate::descr::Descr;
+
+/// A file is sound, but its elements are not numbers of a [`Dtype`](npyfeed_array::Dtype).
+///
+/// ```
+/// use npyfeed_npy::{Descr, UnsupportedDescr};
+///
+/// let refusal = UnsupportedDescr { descr: Descr::Object };
+/// let message = refusal.to_string();
+/// assert!(message.starts_with("cannot read elements that are Python objects, expected numbers"));
+/// assert!(message.contains("pickle"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "cannot read elements that are {descr}, expected numbers \
+     (bool, int8 to int64, uint8 to uint64, float16, float32, float64): {}",
+    cure(descr)
+)]
+pub struct UnsupportedDescr {
+    /// What the elements are.
+    pub descr: Descr,
+}
+
+const OBJECT_CURE: &str = "the file is a pickle, which may run code when read; \
+    save numpy.stack(list(array)) if its items are arrays of one shape, \
+    array.astype('float32') if they are numbers";
+
+fn cure(descr: &Descr) -> &'static str {
+    if descr.contains_object() {
+        return OBJECT_CURE;
+    }
+    match descr {
+        Descr::Number { .. } => "they are numbers",
+        Descr::Float { item_bytes: 1, .. } => "save array.astype('float16')",
+        Descr::Float { .. } => "save array.astype('float64')",
+        Descr::Complex { .. } => "save array.real and array.imag",
+        Descr::Text { .. } | Descr::Bytes { .. } => {
+            "save numbers for them, numpy.unique(array, return_inverse=True)[1]"
+        }
+        Descr::Void { item_bytes: 2, byte_order: Some(_) } => {
+            "if they are bfloat16, save array.astype('float32')"
+        }
+        Descr::Void { .. } => "save array.view(dtype) with the dtype that they are",
+        Descr::Datetime { .. } | Descr::Timedelta { .. } => "save array.astype('int64')",
+        Descr::Record { .. } => "save each field as an array of its own, array['field']",
+        Descr::Subarray { .. } => "save the array with their axes as its last axes",
+        Descr::Object => OBJECT_CURE,
+    }
+}

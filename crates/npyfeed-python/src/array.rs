@@ -1,0 +1,125 @@
+//! `npyfeed.Array` and `npyfeed.open`.
+
+use std::path::PathBuf;
+
+use npyfeed::Array;
+use numpy::PyArrayDescr;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::error::to_python;
+use crate::export;
+
+/// One array in an .npy file, mapped and not yet read.
+#[pyclass(frozen, name = "Array", module = "npyfeed")]
+pub(crate) struct PyArray {
+    pub(crate) array: Array,
+}
+
+/// Opens an .npy file.
+#[pyfunction]
+pub(crate) fn open(py: Python<'_>, path: PathBuf) -> PyResult<PyArray> {
+    let opened = py.detach(|| npyfeed::open(path));
+    opened.map(|array| PyArray { array }).map_err(|error| to_python(py, error))
+}
+
+#[pymethods]
+impl PyArray {
+    #[getter]
+    fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.array.shape())
+    }
+
+    #[getter]
+    fn dtype<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArrayDescr>> {
+        export::descr(py, self.array.dtype())
+    }
+
+    #[getter]
+    fn ndim(&self) -> usize {
+        self.array.shape().len()
+    }
+
+    #[getter]
+    fn size(&self) -> usize {
+        self.array.layout().element_count()
+    }
+
+    #[getter]
+    fn nbytes(&self) -> usize {
+        self.array.layout().byte_count()
+    }
+
+    #[getter]
+    fn fortran_order(&self) -> bool {
+        self.array.is_fortran_ordered()
+    }
+
+    #[getter]
+    fn version(&self) -> Option<(u8, u8)> {
+        self.array.version().map(npyfeed::Version::numbers)
+    }
+
+    #[getter]
+    fn path(&self) -> Option<PathBuf> {
+        self.array.path().map(Into::into)
+    }
+
+    fn numpy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        export::array(slf.py(), &slf.get().array, slf.clone().into_any())
+    }
+
+    fn torch<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("npyfeed.torch")?.call_method1("from_array", (slf,))
+    }
+
+    #[pyo3(signature = (dtype=None, copy=None))]
+    fn __array__<'py>(
+        slf: &Bound<'py, Self>,
+        dtype: Option<Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let view = PyArray::numpy(slf)?;
+        if dtype.is_none() && copy != Some(true) {
+            return Ok(view);
+        }
+        // NumPy 1 knows no `copy=None`, which asks for a copy only where one is needed.
+        let numpy = py.import("numpy")?;
+        match copy {
+            None => numpy.call_method1("asarray", (view, dtype)),
+            Some(copy) => {
+                let options = PyDict::new(py);
+                options.set_item("copy", copy)?;
+                numpy.call_method("array", (view, dtype), Some(&options))
+            }
+        }
+    }
+
+    #[pyo3(signature = (**options))]
+    fn __dlpack__<'py>(
+        slf: &Bound<'py, Self>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        PyArray::numpy(slf)?.call_method("__dlpack__", (), options)
+    }
+
+    fn __dlpack_device__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        PyArray::numpy(slf)?.call_method0("__dlpack_device__")
+    }
+
+    fn __getitem__<'py>(slf: &Bound<'py, Self>, key: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        PyArray::numpy(slf)?.get_item(key)
+    }
+
+    fn __len__(&self) -> PyResult<usize> {
+        let length = self.array.shape().first().copied();
+        length.ok_or_else(|| PyTypeError::new_err("len() of an array without axes"))
+    }
+
+    fn __repr__(&self) -> String {
+        let path = self.array.path().map_or_else(|| "memory".into(), |path| path.display().to_string());
+        format!("npyfeed.Array('{path}', shape={:?}, dtype={})", self.array.shape(), self.array.dtype())
+    }
+}

@@ -1,0 +1,97 @@
+//! The engine's dataset, under `npyfeed.Dataset`.
+
+use std::path::PathBuf;
+
+use npyfeed::{Array, ColumnSource, Dataset};
+use numpy::{PyReadonlyArray1, PyUntypedArray};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
+
+use crate::array::PyArray;
+use crate::error::to_python;
+use crate::export;
+use crate::transform::chain;
+
+/// Named columns of one length.
+#[pyclass(frozen, name = "Dataset", module = "npyfeed._native")]
+pub(crate) struct PyDataset {
+    pub(crate) dataset: Dataset,
+}
+
+#[pymethods]
+impl PyDataset {
+    #[new]
+    fn new(py: Python<'_>, columns: Vec<(String, Bound<'_, PyAny>)>) -> PyResult<PyDataset> {
+        let mut builder = Dataset::builder();
+        for (name, source) in columns {
+            let source = column_source(&name, &source)?;
+            let added = py.detach(|| builder.column(&name, source));
+            builder = added.map_err(|error| to_python(py, error))?;
+        }
+        wrap(py, builder.build())
+    }
+
+    fn map(&self, py: Python<'_>, column: &str, transforms: Vec<Bound<'_, PyTuple>>) -> PyResult<PyDataset> {
+        wrap(py, self.dataset.map(column, &chain(column, &transforms)?))
+    }
+
+    fn select(&self, py: Python<'_>, indices: PyReadonlyArray1<'_, u64>) -> PyResult<PyDataset> {
+        let indices = indices.as_slice()?;
+        wrap(py, py.detach(|| self.dataset.select(indices)))
+    }
+
+    fn split(&self, py: Python<'_>, fractions: Vec<f64>, seed: u64) -> PyResult<Vec<PyDataset>> {
+        let parts = py.detach(|| self.dataset.split(&fractions, seed));
+        let parts = parts.map_err(|error| to_python(py, error))?;
+        Ok(parts.into_iter().map(|dataset| PyDataset { dataset }).collect())
+    }
+
+    /// `(name, dtype, shape)` of what each column gives.
+    fn spec<'py>(&self, py: Python<'py>) -> PyResult<Vec<(String, &'static str, Bound<'py, PyTuple>)>> {
+        let spec = self.dataset.spec();
+        let row = |column: &npyfeed::ColumnSpec| {
+            Ok((column.name.to_string(), column.dtype.name(), PyTuple::new(py, &column.shape)?))
+        };
+        spec.iter().map(row).collect()
+    }
+
+    /// The samples at `indices`, stacked: one ndarray a column.
+    fn batch<'py>(
+        &self,
+        py: Python<'py>,
+        indices: PyReadonlyArray1<'_, u64>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let indices = indices.as_slice()?;
+        let batch = py.detach(|| self.dataset.batch(indices)).map_err(|error| to_python(py, error))?;
+        let arrays = batch.into_columns().into_iter().map(|column| {
+            let descr = export::descr(py, column.spec().dtype)?;
+            export::column(py, column, &descr)
+        });
+        PyList::new(py, arrays.collect::<PyResult<Vec<_>>>()?)
+    }
+
+    fn __len__(&self) -> PyResult<usize> {
+        Ok(usize::try_from(self.dataset.len())?)
+    }
+}
+
+fn wrap(py: Python<'_>, dataset: npyfeed::Result<Dataset>) -> PyResult<PyDataset> {
+    dataset.map(|dataset| PyDataset { dataset }).map_err(|error| to_python(py, error))
+}
+
+fn column_source(name: &str, source: &Bound<'_, PyAny>) -> PyResult<ColumnSource> {
+    if let Ok(array) = source.cast::<PyArray>() {
+        return Ok(Array::clone(&array.get().array).into());
+    }
+    if let Ok(array) = source.cast::<PyUntypedArray>() {
+        return Ok(export::from_ndarray(name, array)?.into());
+    }
+    if let Ok(path) = source.extract::<PathBuf>() {
+        return Ok(path.into());
+    }
+    let found = source.get_type().name()?;
+    Err(PyTypeError::new_err(format!(
+        "column '{name}': expected the path of an .npy file, an ndarray or an npyfeed.Array, found {found}"
+    )))
+}

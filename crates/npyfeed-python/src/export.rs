@@ -1,0 +1,123 @@
+//! Memory of the engine as ndarrays, and ndarrays as memory of the engine, without a copy.
+//!
+//! The `unsafe` of this crate is here: NumPy's C interface takes addresses. What each call rests on: the
+//! memory is C-contiguous with the shape and dtype given, and the ndarray holds its owner.
+
+use std::ffi::c_int;
+use std::ptr::NonNull;
+
+use npyfeed::{Array, BatchColumn, ByteOrder, Dtype, Layout, Memory, MemoryOrder};
+use numpy::npyffi::{
+    NPY_ARRAY_CARRAY, NPY_ARRAY_CARRAY_RO, NpyTypes, PY_ARRAY_API, get_type_object, npy_intp,
+};
+use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+
+use crate::error::{mismatch, to_python, unsupported};
+
+/// NumPy's dtype for ours. NumPy has no bfloat16: its bits are handed out as uint16, and the Python side
+/// gives them their name.
+pub(crate) fn descr(py: Python<'_>, dtype: Dtype) -> PyResult<Bound<'_, PyArrayDescr>> {
+    let name = if dtype == Dtype::Bf16 { Dtype::U16.name() } else { dtype.name() };
+    PyArrayDescr::new(py, name)
+}
+
+/// Holds a column of a batch until the last ndarray over it dies; then the buffer is filled again.
+#[pyclass(frozen, module = "npyfeed._native")]
+struct BatchMemory(#[expect(dead_code, reason = "held, not used")] BatchColumn);
+
+/// The column as a writable ndarray over its own memory.
+pub(crate) fn column<'py>(
+    py: Python<'py>,
+    mut column: BatchColumn,
+    descr: &Bound<'py, PyArrayDescr>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (shape, start) = (column.shape(), NonNull::from(column.bytes_mut()).cast());
+    let owner = Bound::new(py, BatchMemory(column))?.into_any();
+    // SAFETY: `start` leads to the bytes of `shape` elements of the dtype that `descr` is for, which the
+    // owner keeps in place and out of everybody else's hands; moving a column moves no bytes of it.
+    unsafe { ndarray(descr.clone(), &shape, start, NPY_ARRAY_CARRAY, owner) }
+}
+
+/// The array as an ndarray over its bytes, held by `owner`; writable if they are its own.
+pub(crate) fn array<'py>(
+    py: Python<'py>,
+    array: &Array,
+    owner: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let descr = descr(py, array.dtype())?;
+    let (start, flags) = match array.memory() {
+        Some(memory) => (memory.cast(), NPY_ARRAY_CARRAY),
+        None => (NonNull::from(array.bytes()).cast(), NPY_ARRAY_CARRAY_RO),
+    };
+    // SAFETY: `start` leads to the bytes of the array's layout, which is in C order; `owner` holds the
+    // array, and with it the bytes.
+    unsafe { ndarray(descr, array.shape(), start, flags, owner) }
+}
+
+/// An ndarray over `start`, which holds `owner`.
+///
+/// # Safety
+/// `start` leads to C-contiguous elements of `shape` and `descr`, readable, and writable if `flags` say
+/// so, until `owner` dies.
+unsafe fn ndarray<'py>(
+    descr: Bound<'py, PyArrayDescr>,
+    shape: &[usize],
+    start: NonNull<u8>,
+    flags: c_int,
+    owner: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = owner.py();
+    let mut shape: Vec<npy_intp> = shape.iter().map(|length| length.cast_signed()).collect();
+    // SAFETY: NumPy is imported when its interface is first asked for; the call takes over `descr`,
+    // copies the shape, and returns a new reference or null with an exception set.
+    let array = unsafe {
+        let array = PY_ARRAY_API.PyArray_NewFromDescr(
+            py,
+            get_type_object(py, NpyTypes::PyArray_Type),
+            descr.into_dtype_ptr(),
+            c_int::try_from(shape.len())?,
+            shape.as_mut_ptr(),
+            std::ptr::null_mut(),
+            start.as_ptr().cast(),
+            flags,
+            std::ptr::null_mut(),
+        );
+        Bound::from_owned_ptr_or_err(py, array)?
+    };
+    // SAFETY: an ndarray without a base; the call takes over the reference to the owner.
+    let failed = unsafe { PY_ARRAY_API.PyArray_SetBaseObject(py, array.as_ptr().cast(), owner.into_ptr()) };
+    if failed == 0 { Ok(array) } else { Err(PyErr::fetch(py)) }
+}
+
+/// An ndarray as an array of the engine, which keeps it alive and reads it where it lies.
+pub(crate) fn from_ndarray(name: &str, array: &Bound<'_, PyUntypedArray>) -> PyResult<Array> {
+    let py = array.py();
+    let found = array.dtype();
+    let dtype_name: String = found.getattr("name")?.extract()?;
+    let dtype: Dtype = dtype_name.parse().map_err(|_| {
+        unsupported(py, format!("column '{name}': cannot read an ndarray of {dtype_name}, expected numbers"))
+    })?;
+    let is_native = found.is_native_byteorder().unwrap_or(true);
+    if !is_native || !array.is_c_contiguous() {
+        let what = if is_native { "strided" } else { "big-endian" };
+        return Err(unsupported(
+            py,
+            format!(
+                "column '{name}': expected a C-contiguous ndarray in native byte order, found a {what} one; \
+                 pass numpy.ascontiguousarray(array, array.dtype.newbyteorder('='))"
+            ),
+        ));
+    }
+    let layout = Layout::new(dtype, ByteOrder::NATIVE, array.shape(), MemoryOrder::C)
+        .map_err(|why| mismatch(py, why.to_string()))?;
+    // SAFETY: an ndarray's data pointer leads to its elements, and is not null even for none.
+    let start = unsafe { NonNull::new((*array.as_array_ptr()).fields.data.cast::<u8>()) };
+    let start = start.unwrap_or(NonNull::dangling());
+    let bytes = NonNull::slice_from_raw_parts(start, layout.byte_count());
+    // SAFETY: the elements of a C-contiguous ndarray, as many as its layout counts, stay in place while
+    // the ndarray lives (NumPy refuses to resize what is referred to). Someone may write to them
+    // meanwhile; SAFETY.md, "memory that others write".
+    let memory = unsafe { Memory::new(bytes, array.clone().unbind()) };
+    Array::in_memory(memory, layout).map_err(|error| to_python(py, error))
+}

@@ -1,0 +1,37 @@
+//! From the tuples that `npyfeed.transforms` makes of its classes to the engine's transforms.
+
+use npyfeed::{Dtype, Transform, UnknownDtype};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::error::unsupported;
+
+/// The transforms for `column`: `("ToTensor",)`, `("ToDtype", "float32", True)`, `("Normalize", [..], [..])`.
+pub(crate) fn chain(column: &str, given: &[Bound<'_, PyTuple>]) -> PyResult<Vec<Transform>> {
+    let steps = given.iter().enumerate();
+    steps
+        .map(|(index, given)| transform(&format!("cannot map column '{column}': step {}", index + 1), given))
+        .collect()
+}
+
+fn transform(context: &str, given: &Bound<'_, PyTuple>) -> PyResult<Transform> {
+    let name: String = given.get_item(0)?.extract()?;
+    match name.as_str() {
+        "ToTensor" => Ok(Transform::ToTensor),
+        "ToDtype" => {
+            let dtype = dtype(context, &given.get_item(1)?)?;
+            Ok(Transform::ToDtype { dtype, scale: given.get_item(2)?.extract()? })
+        }
+        "Normalize" => Ok(Transform::Normalize {
+            mean: given.get_item(1)?.extract()?,
+            std: given.get_item(2)?.extract()?,
+        }),
+        _ => Err(PyTypeError::new_err(format!("{context}: no native transform is called '{name}'"))),
+    }
+}
+
+fn dtype(context: &str, name: &Bound<'_, PyAny>) -> PyResult<Dtype> {
+    let parsed = name.extract::<String>()?.parse();
+    parsed.map_err(|why: UnknownDtype| unsupported(name.py(), format!("{context} (ToDtype): {why}")))
+}

@@ -1,0 +1,249 @@
+//! From transforms to one pass: a chain is folded, transform by transform, into the dtype and shape that
+//! come out and the steps that lead there. Everything that can be wrong with a chain is found here.
+
+use npyfeed_array::{Dtype, Layout};
+use npyfeed_kernel::{Arrangement, Pass, Step};
+
+use crate::error::{Error, Result};
+use crate::transform::Transform;
+
+/// What a column gives: dtype and shape of one sample, and the pass that makes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) pass: Pass,
+}
+
+/// The sample as it is after some of the transforms.
+struct Chain {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    arrangement: Arrangement,
+    steps: Vec<Step>,
+    is_channels_first: bool,
+}
+
+/// Folds the transforms of the column called `column`, whose rows have the layout `row`.
+///
+/// # Errors
+/// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if a transform does not fit the shape or dtype
+/// that it meets, [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for casts that could lose values.
+pub(crate) fn fold(column: &str, row: &Layout, transforms: &[Transform]) -> Result<Outcome> {
+    let mut chain = Chain {
+        dtype: row.dtype(),
+        shape: row.shape().to_vec(),
+        arrangement: Arrangement::Planar,
+        steps: Vec::new(),
+        is_channels_first: false,
+    };
+    for (index, transform) in transforms.iter().enumerate() {
+        let context = || format!("cannot map column '{column}': step {} ({})", index + 1, transform.name());
+        chain.take(transform).map_err(|error| error.while_doing(&context()))?;
+    }
+    Ok(chain.finish(row))
+}
+
+impl Chain {
+    fn take(&mut self, transform: &Transform) -> Result<()> {
+        match transform {
+            Transform::ToTensor => self.add_to_tensor(),
+            Transform::ToDtype { dtype, scale: false } => self.add_to_dtype(*dtype),
+            Transform::ToDtype { dtype, scale: true } => self.add_scaled_to_dtype(*dtype),
+            Transform::Normalize { mean, std } => self.add_normalize(mean, std),
+        }
+    }
+
+    fn add_to_tensor(&mut self) -> Result<()> {
+        if self.is_channels_first {
+            return Err(Error::mismatch(
+                "expected a sample with its channels last, found one that is a tensor already: \
+                 ToTensor stands once, before Normalize",
+            ));
+        }
+        self.shape = match self.shape[..] {
+            [height, width] => vec![1, height, width],
+            [height, width, channels] => {
+                self.arrangement = Arrangement::Interleaved;
+                vec![channels, height, width]
+            }
+            _ => {
+                return Err(Error::mismatch(format!(
+                    "expected a sample [height, width] or [height, width, channel], found {}",
+                    self.describe()
+                )));
+            }
+        };
+        self.is_channels_first = true;
+        if self.dtype == Dtype::U8 {
+            self.steps.extend([Step::Cast(Dtype::F32), Step::Divide(vec![255.0])]);
+            self.dtype = Dtype::F32;
+        }
+        Ok(())
+    }
+
+    fn add_to_dtype(&mut self, dtype: Dtype) -> Result<()> {
+        if dtype == self.dtype {
+            return Ok(());
+        }
+        if dtype.is_float() {
+            self.steps.push(Step::Cast(dtype));
+        } else if !self.widens_to(dtype) {
+            return Err(Error::unsupported(format!(
+                "a cast from {} to {dtype} could lose values; expected a floating-point dtype or an \
+                 integer dtype that holds every {}",
+                self.dtype, self.dtype
+            )));
+        }
+        self.dtype = dtype;
+        Ok(())
+    }
+
+    fn add_scaled_to_dtype(&mut self, dtype: Dtype) -> Result<()> {
+        if dtype == self.dtype || (self.dtype.is_float() && dtype.is_float()) {
+            return self.add_to_dtype(dtype);
+        }
+        if !dtype.is_float() {
+            return Err(Error::unsupported(format!(
+                "scale=True expects a floating-point dtype, found {dtype}"
+            )));
+        }
+        let greatest = greatest_value(self.dtype).ok_or_else(|| {
+            Error::unsupported(format!(
+                "scale=True is not defined for {}; cast without scale and divide with Normalize",
+                self.dtype
+            ))
+        })?;
+        self.steps.push(Step::Cast(dtype));
+        // PyTorch multiplies 16-bit floats by a scalar in f32 and rounds once.
+        self.steps.push(Step::Cast(if dtype == Dtype::F64 { Dtype::F64 } else { Dtype::F32 }));
+        self.steps.push(Step::Multiply(vec![1.0 / greatest]));
+        self.steps.push(Step::Cast(dtype));
+        self.dtype = dtype;
+        Ok(())
+    }
+
+    fn add_normalize(&mut self, mean: &[f64], std: &[f64]) -> Result<()> {
+        if !self.dtype.is_float() {
+            return Err(Error::mismatch(format!(
+                "expected a floating-point sample, found {}; put ToTensor() or \
+                 ToDtype('float32', scale=True) before it",
+                self.describe()
+            )));
+        }
+        let &[.., channels, _height, _width] = &self.shape[..] else {
+            let found = self.describe();
+            return Err(Error::mismatch(format!(
+                "expected a sample [channel, height, width], found {found}; put ToTensor() before it"
+            )));
+        };
+        let mean = self.channel_numbers("mean", mean, channels)?;
+        let std = self.channel_numbers("std", std, channels)?;
+        if std.iter().any(|&number| number_is_zero(self.dtype, number)) {
+            return Err(Error::mismatch(format!(
+                "std {std:?} has a zero as {}, which would divide by zero",
+                self.dtype
+            )));
+        }
+        self.steps.extend([Step::Subtract(mean), Step::Divide(std)]);
+        Ok(())
+    }
+
+    /// One number for all channels, or one for each channel of each image in the sample; all finite.
+    fn channel_numbers(&self, name: &str, numbers: &[f64], channels: usize) -> Result<Vec<f64>> {
+        if numbers.iter().any(|number| !number.is_finite()) {
+            return Err(Error::mismatch(format!("{name} {numbers:?} has a number that is not finite")));
+        }
+        match numbers {
+            [one] => Ok(vec![*one]),
+            each if each.len() == channels => {
+                let images = self.shape[..self.shape.len() - 3].iter().product();
+                Ok(each.repeat(images))
+            }
+            other => Err(Error::mismatch(format!(
+                "{name} has {} numbers, expected 1 or {channels} (one a channel), the sample is {}; {}",
+                other.len(),
+                self.describe(),
+                if self.is_channels_first {
+                    "the channel is the first axis"
+                } else {
+                    "if its channels come last, put ToTensor() before it"
+                }
+            ))),
+        }
+    }
+
+    fn widens_to(&self, dtype: Dtype) -> bool {
+        let pass = Pass {
+            source: self.dtype,
+            output: dtype,
+            channels: 1,
+            pixels: 1,
+            arrangement: Arrangement::Planar,
+            steps: Vec::new(),
+        };
+        pass.check().is_ok()
+    }
+
+    fn describe(&self) -> String {
+        format!("{:?} {}", self.shape, self.dtype)
+    }
+
+    fn finish(self, row: &Layout) -> Outcome {
+        let channels = match self.shape[..] {
+            [.., channels, _height, _width] if self.is_channels_first || self.has_channel_numbers() => {
+                self.shape[..self.shape.len() - 3].iter().product::<usize>() * channels
+            }
+            _ => 1,
+        };
+        let pixels = row.element_count().checked_div(channels).unwrap_or(0);
+        let pass = Pass {
+            source: row.dtype(),
+            output: self.dtype,
+            channels,
+            pixels,
+            arrangement: self.arrangement,
+            steps: self.steps,
+        };
+        Outcome { dtype: self.dtype, shape: self.shape, pass }
+    }
+
+    fn has_channel_numbers(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Subtract(_)))
+    }
+}
+
+fn number_is_zero(dtype: Dtype, number: f64) -> bool {
+    #[expect(clippy::cast_possible_truncation, reason = "std is rounded to the dtype it meets")]
+    let rounded = match dtype {
+        Dtype::F16 => half::f16::from_f64(number).to_f64(),
+        Dtype::Bf16 => half::bf16::from_f64(number).to_f64(),
+        Dtype::F32 => f64::from(number as f32),
+        Dtype::F64
+        | Dtype::Bool
+        | Dtype::I8
+        | Dtype::I16
+        | Dtype::I32
+        | Dtype::I64
+        | Dtype::U8
+        | Dtype::U16
+        | Dtype::U32
+        | Dtype::U64 => number,
+    };
+    rounded == 0.0
+}
+
+/// The number that `scale` maps to 1. torchvision defines none for u32 and u64.
+#[expect(clippy::cast_precision_loss, reason = "torchvision divides by the nearest f64 too")]
+fn greatest_value(dtype: Dtype) -> Option<f64> {
+    match dtype {
+        Dtype::Bool => Some(1.0),
+        Dtype::U8 => Some(u8::MAX.into()),
+        Dtype::I8 => Some(i8::MAX.into()),
+        Dtype::I16 => Some(i16::MAX.into()),
+        Dtype::U16 => Some(u16::MAX.into()),
+        Dtype::I32 => Some(i32::MAX.into()),
+        Dtype::I64 => Some(i64::MAX as f64),
+        Dtype::U32 | Dtype::U64 | Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => None,
+    }
+}

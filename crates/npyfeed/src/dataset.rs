@@ -1,0 +1,286 @@
+//! Named columns of one length, and which of their rows are samples.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use npyfeed_sampler::{Key, Purpose, Shuffle, split_lengths};
+
+use crate::array::Array;
+use crate::batch::{Batch, ColumnSpec};
+use crate::chain::{self, Outcome};
+use crate::error::{Error, Result};
+use crate::open::open;
+use crate::plan::ColumnPlan;
+use crate::run::gather;
+use crate::transform::Transform;
+
+/// Named columns of one length. Sample *i* is row *i* of each, transformed.
+///
+/// Cheap to clone; [`map`](Dataset::map), [`select`](Dataset::select) and [`split`](Dataset::split)
+/// return new datasets over the same bytes.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    columns: Arc<[Column]>,
+    selection: Selection,
+}
+
+/// A named array and what is done with its rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    pub(crate) name: Arc<str>,
+    pub(crate) array: Array,
+    transforms: Vec<Transform>,
+    /// What the transforms come to.
+    pub(crate) outcome: Outcome,
+}
+
+/// Which rows are the samples.
+#[derive(Clone, Debug)]
+pub(crate) enum Selection {
+    /// All, in their order; this many.
+    All(u64),
+    /// These, in this order. Each is below the number of rows.
+    Picked(Arc<[u64]>),
+}
+
+/// Where the rows of a column come from.
+#[derive(Clone, Debug)]
+pub enum ColumnSource {
+    /// An .npy file.
+    Path(PathBuf),
+    /// An array that is open already.
+    Array(Array),
+}
+
+impl Dataset {
+    /// Begins to describe a dataset.
+    pub fn builder() -> DatasetBuilder {
+        DatasetBuilder { columns: Vec::new() }
+    }
+
+    /// The number of samples.
+    pub fn len(&self) -> u64 {
+        self.selection.len()
+    }
+
+    /// Whether there are no samples.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What comes out of each column: known without reading.
+    pub fn spec(&self) -> Vec<ColumnSpec> {
+        self.columns.iter().map(Column::spec).collect()
+    }
+
+    /// The dataset with `transforms` done to column `column`, after those it has.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if there is no such column, or a transform
+    /// does not fit the samples; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for casts
+    /// that could lose values. Both name the column, and the step of the chain.
+    pub fn map(&self, column: &str, transforms: &[Transform]) -> Result<Dataset> {
+        let mut columns = self.columns.to_vec();
+        let place = self.place_of(column)?;
+        let mut chain = columns[place].transforms.clone();
+        chain.extend_from_slice(transforms);
+        columns[place] = Column::new(column, columns[place].array.clone(), chain)?;
+        Ok(Dataset { columns: columns.into(), selection: self.selection.clone() })
+    }
+
+    /// The samples at `indices`, in that order; one may come twice. Holds 8 bytes for each.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if an index is not below [`len`](Dataset::len).
+    pub fn select(&self, indices: &[u64]) -> Result<Dataset> {
+        self.check_indices(indices)?;
+        let mut rows = indices.to_vec();
+        self.selection.resolve(&mut rows);
+        Ok(Dataset { columns: Arc::clone(&self.columns), selection: Selection::Picked(rows.into()) })
+    }
+
+    /// Disjoint datasets whose sizes are `fractions` of this one's, of samples drawn by `seed`.
+    ///
+    /// Sizes follow `torch.utils.data.random_split`: rounded down, then what remains is dealt out one
+    /// by one from the first on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) unless the fractions are at least 0 and sum to 1.
+    pub fn split(&self, fractions: &[f64], seed: u64) -> Result<Vec<Dataset>> {
+        let lengths = split_lengths(self.len(), fractions)
+            .map_err(|why| Error::mismatch(format!("cannot split the dataset: {why}")))?;
+        let shuffle = Shuffle::new(self.len(), Key::new(seed, 0, Purpose::Split));
+        let mut start = 0;
+        let mut part = |length: u64| {
+            let mut indices = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+            shuffle.fill(start, &mut indices);
+            start += length;
+            self.select(&indices)
+        };
+        lengths.into_iter().map(&mut part).collect()
+    }
+
+    /// The samples at `indices`, stacked, filled by the calling thread.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if an index is not below [`len`](Dataset::len),
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if there is no memory for them.
+    pub fn batch(&self, indices: &[u64]) -> Result<Batch> {
+        self.check_indices(indices)?;
+        let mut rows = indices.to_vec();
+        self.selection.resolve(&mut rows);
+        let mut leases = Vec::with_capacity(self.columns.len());
+        for column in self.columns.iter() {
+            let plan = ColumnPlan::new(column, rows.len(), 0)?;
+            let mut lease = plan.pool.lease()?;
+            gather(&plan, &rows, lease.bytes_mut());
+            leases.push(lease);
+        }
+        Ok(Batch::new(&self.spec(), leases, rows.len()))
+    }
+
+    pub(crate) fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    pub(crate) fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
+    fn place_of(&self, name: &str) -> Result<usize> {
+        self.columns.iter().position(|column| &*column.name == name).ok_or_else(|| {
+            let known: Vec<&str> = self.columns.iter().map(|column| &*column.name).collect();
+            Error::mismatch(format!("there is no column '{name}', the dataset has {}", known.join(", ")))
+        })
+    }
+
+    fn check_indices(&self, indices: &[u64]) -> Result<()> {
+        match indices.iter().find(|&&index| index >= self.len()) {
+            None => Ok(()),
+            Some(beyond) => {
+                Err(Error::mismatch(format!("expected sample indices below {}, found {beyond}", self.len())))
+            }
+        }
+    }
+}
+
+impl Column {
+    fn new(name: &str, array: Array, transforms: Vec<Transform>) -> Result<Column> {
+        let row = array.layout().row().ok_or_else(|| {
+            let (source, shape) = (array.name(), array.shape());
+            Error::mismatch(format!(
+                "column '{name}' ('{source}'): expected an array in C order whose first axis counts the \
+                 samples, found shape {shape:?}"
+            ))
+        })?;
+        let outcome = chain::fold(name, &row, &transforms)?;
+        Ok(Column { name: name.into(), array, transforms, outcome })
+    }
+
+    fn spec(&self) -> ColumnSpec {
+        ColumnSpec {
+            name: Arc::clone(&self.name),
+            dtype: self.outcome.dtype,
+            shape: self.outcome.shape.clone(),
+        }
+    }
+
+    fn row_count(&self) -> u64 {
+        self.array.shape().first().map_or(0, |&rows| rows as u64)
+    }
+}
+
+impl Selection {
+    /// The number of samples.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Selection::All(len) => *len,
+            Selection::Picked(rows) => rows.len() as u64,
+        }
+    }
+
+    /// From indices of samples, in place, to rows of the columns.
+    #[expect(clippy::cast_possible_truncation, reason = "an index into a slice")]
+    pub(crate) fn resolve(&self, indices: &mut [u64]) {
+        match self {
+            Selection::All(_) => {}
+            Selection::Picked(rows) => indices.iter_mut().for_each(|index| *index = rows[*index as usize]),
+        }
+    }
+}
+
+/// Collects the columns of a [`Dataset`].
+#[derive(Clone, Debug)]
+pub struct DatasetBuilder {
+    columns: Vec<Column>,
+}
+
+impl DatasetBuilder {
+    /// Adds a column: the path of an .npy file, whose rows are the samples, or an [`Array`].
+    ///
+    /// # Errors
+    /// As [`open`], naming the column; [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the name
+    /// is taken or the array has no rows to count.
+    pub fn column(mut self, name: &str, source: impl Into<ColumnSource>) -> Result<DatasetBuilder> {
+        if self.columns.iter().any(|column| &*column.name == name) {
+            return Err(Error::mismatch(format!(
+                "there are two columns '{name}', expected one of each name"
+            )));
+        }
+        let array = match source.into() {
+            ColumnSource::Path(path) => {
+                open(path).map_err(|error| error.while_doing(&format!("column '{name}'")))?
+            }
+            ColumnSource::Array(array) => array,
+        };
+        self.columns.push(Column::new(name, array, Vec::new())?);
+        Ok(self)
+    }
+
+    /// The dataset.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if there are no columns, or they differ in length.
+    pub fn build(self) -> Result<Dataset> {
+        let Some(first) = self.columns.first() else {
+            return Err(Error::mismatch("expected at least one column, found none"));
+        };
+        let rows = first.row_count();
+        if self.columns.iter().any(|column| column.row_count() != rows) {
+            let found: Vec<String> = self
+                .columns
+                .iter()
+                .map(|column| format!("'{}' has {}", column.name, column.row_count()))
+                .collect();
+            return Err(Error::mismatch(format!(
+                "expected columns with the same number of samples, found {}",
+                found.join(", ")
+            )));
+        }
+        Ok(Dataset { columns: self.columns.into(), selection: Selection::All(rows) })
+    }
+}
+
+impl From<&str> for ColumnSource {
+    fn from(path: &str) -> ColumnSource {
+        ColumnSource::Path(path.into())
+    }
+}
+
+impl From<&Path> for ColumnSource {
+    fn from(path: &Path) -> ColumnSource {
+        ColumnSource::Path(path.to_owned())
+    }
+}
+
+impl From<PathBuf> for ColumnSource {
+    fn from(path: PathBuf) -> ColumnSource {
+        ColumnSource::Path(path)
+    }
+}
+
+impl From<Array> for ColumnSource {
+    fn from(array: Array) -> ColumnSource {
+        ColumnSource::Array(array)
+    }
+}

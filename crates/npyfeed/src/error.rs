@@ -1,0 +1,116 @@
+//! One opaque error for the whole crate, with a kind to act on and a sentence to read.
+
+use std::path::{Path, PathBuf};
+
+use npyfeed_io::OpenError;
+use npyfeed_npy::HeaderError;
+
+/// A result whose error is [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong, on what, what was expected and found, and the cure where one is known.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    path: Option<PathBuf>,
+    cause: Option<std::io::Error>,
+}
+
+/// What a program can do about an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The bytes are not a well-formed file, or fewer than the file says.
+    Format,
+    /// Two things that must agree do not: columns, shapes, dtypes, options and what they apply to.
+    Mismatch,
+    /// Well-formed, and not something this version handles.
+    Unsupported,
+    /// The system's own error; [`Error::io_error`] has it.
+    Io,
+    /// A defect of npyfeed itself: please report it.
+    Internal,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error(Box::new(Inner { kind, message: message.into(), path: None, cause: None }))
+    }
+
+    pub(crate) fn mismatch(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Mismatch, message)
+    }
+
+    pub(crate) fn unsupported(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Unsupported, message)
+    }
+
+    /// The system refused something that is not about one file.
+    pub(crate) fn system(doing: &str, cause: std::io::Error) -> Error {
+        let mut error = Error::new(ErrorKind::Io, format!("cannot {doing}: {cause}"));
+        error.0.cause = Some(cause);
+        error
+    }
+
+    /// The system refused to open a file, or it is no file.
+    pub(crate) fn cannot_map(path: &Path, why: OpenError) -> Error {
+        let cure = match &why {
+            OpenError::Io(cause) if cause.kind() == std::io::ErrorKind::NotFound && path.is_relative() => {
+                " (a relative path starts at the working directory)"
+            }
+            OpenError::Directory => " (name one of the files inside)",
+            OpenError::Io(_) | OpenError::NotRegular => "",
+        };
+        let message = format!("cannot open '{}': {why}{cure}", path.display());
+        let cause = match why {
+            OpenError::Io(cause) => cause,
+            OpenError::Directory => std::io::ErrorKind::IsADirectory.into(),
+            OpenError::NotRegular => std::io::ErrorKind::Unsupported.into(),
+        };
+        let inner = Inner { kind: ErrorKind::Io, message, path: None, cause: Some(cause) };
+        Error(Box::new(inner)).on(path)
+    }
+
+    /// A header that could not be understood, in the source called `name`.
+    pub(crate) fn bad_header(name: &str, why: &HeaderError) -> Error {
+        Error::new(ErrorKind::Format, format!("cannot open '{name}': {why}"))
+    }
+
+    /// The same error, about the file at `path`.
+    pub(crate) fn on(mut self, path: &Path) -> Error {
+        self.0.path = Some(path.to_owned());
+        self
+    }
+
+    /// The same error, with what was being done in front.
+    pub(crate) fn while_doing(mut self, doing: &str) -> Error {
+        self.0.message = format!("{doing}: {}", self.0.message);
+        self
+    }
+
+    /// What a program can do about it.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The file it is about, if it is about one.
+    pub fn path(&self) -> Option<&Path> {
+        self.0.path.as_deref()
+    }
+
+    /// The system's own error, for [`ErrorKind::Io`].
+    pub fn io_error(&self) -> Option<&std::io::Error> {
+        self.0.cause.as_ref()
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,161 @@
+//! Everything checked and chosen before the first batch: what the workers carry out without a question.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use npyfeed_kernel::{Cpu, Kernel, Stores};
+use npyfeed_sampler::{Batches, EpochOrder, LastBatch, Order};
+
+use crate::array::Array;
+use crate::batch::ColumnSpec;
+use crate::dataset::{Column, Dataset, Selection};
+use crate::error::{Error, ErrorKind, Result};
+use crate::loader::Options;
+use crate::pool::Pool;
+
+/// Batches are filled ahead up to this size in all, unless the user says otherwise; two at least.
+const PREFETCH_BYTES: usize = 64 << 20;
+
+/// More batches ahead than this smooth nothing any more.
+const PREFETCH_MAX: usize = 64;
+
+/// A part of a batch moves about this many bytes: some hundred microseconds of work, beside which the
+/// queue's lock (0.1 µs) does not count, and short enough to stop soon.
+const PART_BYTES: usize = 2 << 20;
+
+/// From this size on, a column of a batch is written past the cache: it would not stay there until the
+/// consumer reads it, and each of its lines would be read from memory before it is overwritten.
+const STREAMING_MIN_BYTES: usize = 4 << 20;
+
+/// Buffers that the pool keeps beyond those being filled: one in the consumer's hands, one on its way
+/// back, and two for a consumer that is itself a batch or two ahead.
+const SPARE_BUFFERS: usize = 4;
+
+/// The checked and chosen way through a dataset.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) columns: Vec<ColumnPlan>,
+    pub(crate) specs: Vec<ColumnSpec>,
+    pub(crate) selection: Selection,
+    pub(crate) batches: Batches,
+    pub(crate) prefetch: usize,
+    pub(crate) threads: usize,
+    pub(crate) part_samples: usize,
+    order: Order,
+    seed: u64,
+}
+
+/// One column: where its rows are, what is done with them, where the results go.
+#[derive(Debug)]
+pub(crate) struct ColumnPlan {
+    pub(crate) array: Array,
+    pub(crate) kernel: Kernel,
+    pub(crate) pool: Arc<Pool>,
+    row_bytes: usize,
+    slot_bytes: usize,
+}
+
+impl ColumnPlan {
+    /// The size of a sample where it lies.
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.row_bytes
+    }
+
+    /// The size of a sample in the batch.
+    pub(crate) fn slot_bytes(&self) -> usize {
+        self.slot_bytes
+    }
+
+    /// Chooses the kernel for batches of `batch_size`, of which the pool keeps `kept` buffers.
+    pub(crate) fn new(column: &Column, batch_size: usize, kept: usize) -> Result<ColumnPlan> {
+        let pass = column.outcome.pass.clone();
+        let (row_bytes, slot_bytes) = (pass.source_bytes(), pass.output_bytes());
+        let batch_bytes = slot_bytes.checked_mul(batch_size).ok_or_else(|| {
+            Error::mismatch(format!(
+                "batch_size={batch_size} of column '{}' needs more bytes than this machine can address",
+                column.name
+            ))
+        })?;
+        let stores = if batch_bytes >= STREAMING_MIN_BYTES { Stores::Streaming } else { Stores::Cached };
+        let kernel = Kernel::new(pass, stores, Cpu::detect()).map_err(|why| {
+            Error::new(ErrorKind::Internal, format!("column '{}' has no kernel: {why}", column.name))
+        })?;
+        let pool = Pool::new(batch_bytes, kept);
+        Ok(ColumnPlan { array: column.array.clone(), kernel, pool, row_bytes, slot_bytes })
+    }
+}
+
+impl Plan {
+    /// Checks the options against the dataset and chooses what they leave open.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`] if they do not fit.
+    pub(crate) fn new(dataset: &Dataset, options: &Options) -> Result<Plan> {
+        let batch_size = positive("batch_size", options.batch_size)?;
+        let specs = dataset.spec();
+        // A batch is never larger than the dataset, so buffers need not be either.
+        let filled_at_most = batch_size.get().min(usize::try_from(dataset.len()).unwrap_or(usize::MAX));
+        let sample_bytes: usize = specs.iter().map(ColumnSpec::sample_bytes).sum();
+        let prefetch = choose_prefetch(options, sample_bytes.saturating_mul(filled_at_most))?;
+        let columns = dataset
+            .columns()
+            .iter()
+            .map(|column| ColumnPlan::new(column, filled_at_most, prefetch + SPARE_BUFFERS))
+            .collect::<Result<Vec<_>>>()?;
+        let moved_bytes: usize = columns.iter().map(|column| column.row_bytes + column.slot_bytes).sum();
+        let batch_samples = batch_size.try_into().map_err(|_| Error::mismatch("batch_size beyond u64"))?;
+        let last = if options.drop_last { LastBatch::Drop } else { LastBatch::Keep };
+        Ok(Plan {
+            columns,
+            specs,
+            selection: dataset.selection().clone(),
+            batches: Batches { sample_count: dataset.len(), batch_size: batch_samples, last },
+            prefetch,
+            threads: choose_threads(options)?,
+            part_samples: (PART_BYTES / moved_bytes.max(1)).clamp(1, filled_at_most.max(1)),
+            order: if options.shuffle { Order::Shuffled } else { Order::Sequential },
+            seed: options.seed,
+        })
+    }
+
+    /// The order of the samples in epoch `epoch`.
+    pub(crate) fn order(&self, epoch: u64) -> EpochOrder {
+        EpochOrder::new(&self.order, self.selection.len(), self.seed, epoch)
+    }
+
+    /// The number of samples in batch `batch`.
+    pub(crate) fn sample_count(&self, batch: u64) -> usize {
+        let range = self.batches.range(batch);
+        usize::try_from(range.end - range.start).unwrap_or(usize::MAX)
+    }
+}
+
+fn positive(name: &str, found: usize) -> Result<NonZeroUsize> {
+    NonZeroUsize::new(found).ok_or_else(|| Error::mismatch(format!("expected {name} of at least 1, found 0")))
+}
+
+fn choose_threads(options: &Options) -> Result<usize> {
+    match options.threads {
+        Some(threads) => Ok(positive("threads", threads)?.get()),
+        // Respects the affinity mask and the quota of a cgroup.
+        None => std::thread::available_parallelism()
+            .map(NonZeroUsize::get)
+            .map_err(|why| Error::system("count the processors", why)),
+    }
+}
+
+fn choose_prefetch(options: &Options, batch_bytes: usize) -> Result<usize> {
+    if let Some(prefetch) = options.prefetch {
+        return Ok(positive("prefetch", prefetch)?.get());
+    }
+    let Some(memory_bytes) = options.memory_bytes else {
+        return Ok((PREFETCH_BYTES / batch_bytes.max(1)).clamp(2, PREFETCH_MAX));
+    };
+    if memory_bytes < batch_bytes {
+        return Err(Error::mismatch(format!(
+            "expected memory of at least one batch, {batch_bytes} bytes, found {memory_bytes}; \
+             raise memory or lower batch_size"
+        )));
+    }
+    Ok((memory_bytes / batch_bytes.max(1)).clamp(1, PREFETCH_MAX))
+}

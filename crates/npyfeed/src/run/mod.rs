@@ -1,0 +1,142 @@
+//! An epoch in motion: workers fill batches ahead of the consumer.
+//!
+//! # Contract
+//!
+//! 1. **Order.** Batches come out in the order of the plan, whatever the number of workers. What is in
+//!    them depends on the plan alone.
+//! 2. **Bound.** At most `plan.prefetch` batches are being filled or wait to be taken. A worker with
+//!    nothing to do sleeps.
+//! 3. **Sharing.** A batch is cut into parts; each part is filled by one worker, and the batch is ready
+//!    when all are. So one large batch occupies all workers, and the first comes as soon as it can.
+//! 4. **Failure.** An error or a panic while filling batch *k* is given to the consumer in place of
+//!    batch *k*, after the batches before it. It ends the epoch. Nothing is lost in silence.
+//! 5. **End.** After the last batch, or an error, the consumer is told so at every call.
+//! 6. **Drop**, at any moment: workers stop after the part they are in (some milliseconds at most),
+//!    and are joined. Batches that the consumer holds stay valid.
+//! 7. **Fork.** Threads do not follow into a child process, and a lock may have been copied while one
+//!    of them held it. So in a child, loaders and their epochs refuse, and `drop` waits for nobody. A
+//!    dataset has neither threads nor locks: a child makes its own loader over it.
+//!
+//! Two runs at once share nothing but the pool and the counters, which are theirs to share.
+
+mod fill;
+mod queue;
+mod slots;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::batch::Batch;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::Plan;
+use crate::stats::Counters;
+use fill::Filler;
+use queue::Queue;
+
+pub(crate) use fill::gather;
+
+/// What the consumer finds.
+#[derive(Debug)]
+pub enum Next {
+    /// The next batch.
+    Batch(Batch),
+    /// No batch became ready within the time given. Ask again.
+    Pending,
+    /// There are no more.
+    End,
+}
+
+/// The workers of one epoch and the queue between them and the consumer.
+#[derive(Debug)]
+pub(crate) struct Run {
+    queue: Arc<Queue>,
+    workers: Vec<JoinHandle<()>>,
+    home: Home,
+}
+
+/// The process that something belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home(u32);
+
+impl Home {
+    /// This process.
+    pub(crate) fn here() -> Home {
+        Home(std::process::id())
+    }
+
+    fn is_here(self) -> bool {
+        self.0 == std::process::id()
+    }
+
+    /// # Errors
+    /// [`ErrorKind::Mismatch`] in a process that was forked from the one it belongs to.
+    pub(crate) fn check(self) -> Result<()> {
+        if self.is_here() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Mismatch,
+            "this loader was made before the process forked, and its threads did not follow; \
+             make a new Loader over the same dataset in this process",
+        ))
+    }
+}
+
+impl Run {
+    /// Starts the workers on `epoch`, from batch `first` on.
+    ///
+    /// # Errors
+    /// The system's, if it has no thread to give.
+    pub(crate) fn start(plan: &Arc<Plan>, counters: &Arc<Counters>, epoch: u64, first: u64) -> Result<Run> {
+        let queue = Arc::new(Queue::new(plan, counters, first));
+        let mut run = Run { queue, workers: Vec::new(), home: Home::here() };
+        for index in 0..plan.threads {
+            let (queue, filler) = (Arc::clone(&run.queue), Filler::new(plan, counters, epoch));
+            let worker = std::thread::Builder::new()
+                .name(format!("npyfeed-{index}"))
+                .spawn(move || work(&queue, filler))
+                .map_err(|why| Error::system("start a worker thread", why))?;
+            run.workers.push(worker);
+        }
+        Ok(run)
+    }
+
+    /// Waits at most `patience` for the next batch.
+    pub(crate) fn next_within(&self, patience: Duration) -> Result<Next> {
+        self.home.check()?;
+        self.queue.take_ready(patience)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if !self.home.is_here() {
+            self.workers.drain(..).for_each(std::mem::forget);
+            return;
+        }
+        self.queue.stop();
+        for worker in self.workers.drain(..) {
+            // A worker catches the panics of its work and hands them over as errors.
+            drop(worker.join());
+        }
+    }
+}
+
+/// The life of a worker.
+fn work(queue: &Queue, mut filler: Filler) {
+    while let Some(mut part) = queue.take_part() {
+        let batch = part.batch();
+        match catch_unwind(AssertUnwindSafe(|| filler.fill(&mut part))) {
+            Ok(()) => queue.finish(part),
+            Err(panic) => queue.fail(batch, worker_panicked(&*panic)),
+        }
+    }
+}
+
+fn worker_panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let said = panic.downcast_ref::<String>().map(String::as_str);
+    let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    Error::new(ErrorKind::Internal, format!("a worker panicked, which is a defect of npyfeed: {said}"))
+}

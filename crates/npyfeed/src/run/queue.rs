@@ -1,0 +1,215 @@
+//! Between workers and consumer: which batches are being filled, which are ready, who sleeps.
+//!
+//! One lock guards it all. It is held for the bookkeeping of a part or a batch, never while bytes move.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Next;
+use super::slots::{Part, Slots};
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::plan::{ColumnPlan, Plan};
+use crate::pool::Lease;
+use crate::stats::{Counters, count, nanoseconds};
+
+/// The batches between being begun and being taken.
+#[derive(Debug)]
+pub(super) struct Queue {
+    plan: Arc<Plan>,
+    counters: Arc<Counters>,
+    state: Mutex<State>,
+    /// Workers sleep here when the prefetch bound is reached.
+    room: Condvar,
+    /// The consumer sleeps here.
+    ready: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The batch at the front of `batches`: the next to be taken.
+    front: u64,
+    /// No batch from here on is begun.
+    end: u64,
+    batches: VecDeque<Progress>,
+    /// The batch that was begun last, if it has parts that nobody has claimed.
+    open: Option<Arc<Slots>>,
+    is_stopped: bool,
+    sleeping_workers: usize,
+    is_consumer_sleeping: bool,
+}
+
+#[derive(Debug)]
+enum Progress {
+    Filling,
+    Ready { sample_count: usize, leases: Vec<Lease> },
+    Failed(Error),
+}
+
+impl Queue {
+    pub(super) fn new(plan: &Arc<Plan>, counters: &Arc<Counters>, first: u64) -> Queue {
+        let state = State {
+            front: first,
+            end: plan.batches.count(),
+            batches: VecDeque::with_capacity(plan.prefetch),
+            open: None,
+            is_stopped: false,
+            sleeping_workers: 0,
+            is_consumer_sleeping: false,
+        };
+        Queue {
+            plan: Arc::clone(plan),
+            counters: Arc::clone(counters),
+            state: Mutex::new(state),
+            room: Condvar::new(),
+            ready: Condvar::new(),
+        }
+    }
+
+    /// A worker asks for something to fill; sleeps while there is nothing. `None`: go home.
+    pub(super) fn take_part(&self) -> Option<Part> {
+        let mut state = self.lock();
+        loop {
+            if state.is_stopped {
+                return None;
+            }
+            if let Some(part) = state.open.as_ref().and_then(Slots::claim) {
+                return Some(part);
+            }
+            state.open = None;
+            let begun = state.begun();
+            if begun >= state.end {
+                return None;
+            }
+            if state.batches.len() < self.plan.prefetch {
+                self.begin(&mut state, begun);
+            } else {
+                state.sleeping_workers += 1;
+                state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.sleeping_workers -= 1;
+            }
+        }
+    }
+
+    /// Opens batch `batch` for filling.
+    fn begin(&self, state: &mut State, batch: u64) {
+        let leases: Result<Vec<Lease>> = self.plan.columns.iter().map(|column| column.pool.lease()).collect();
+        match leases {
+            Ok(leases) => {
+                let slot_bytes = self.plan.columns.iter().map(ColumnPlan::slot_bytes);
+                let sample_count = self.plan.sample_count(batch);
+                let slots = Slots::new(batch, leases, slot_bytes, sample_count, self.plan.part_samples);
+                state.open = Some(Arc::new(slots));
+                state.batches.push_back(Progress::Filling);
+            }
+            Err(error) => {
+                state.batches.push_back(Progress::Filling);
+                self.fail_locked(state, batch, error);
+            }
+        }
+        // Whoever sleeps can help with the parts of this batch, or begin the next.
+        if state.sleeping_workers > 0 {
+            self.room.notify_all();
+        }
+    }
+
+    /// A worker has filled its part.
+    pub(super) fn finish(&self, part: Part) {
+        if let Some((batch, sample_count, leases)) = part.finish() {
+            let mut state = self.lock();
+            self.settle(&mut state, batch, Progress::Ready { sample_count, leases });
+        }
+    }
+
+    /// A worker could not fill its part.
+    pub(super) fn fail(&self, batch: u64, error: Error) {
+        self.fail_locked(&mut self.lock(), batch, error);
+    }
+
+    fn fail_locked(&self, state: &mut State, batch: u64, error: Error) {
+        state.end = state.end.min(batch + 1);
+        if state.open.is_some() && state.begun() > state.end {
+            state.open = None;
+        }
+        self.settle(state, batch, Progress::Failed(error));
+    }
+
+    /// Notes what became of a batch and wakes the consumer if it is the one it waits for.
+    fn settle(&self, state: &mut State, batch: u64, outcome: Progress) {
+        let Some(place) = batch.checked_sub(state.front).and_then(|place| usize::try_from(place).ok()) else {
+            return;
+        };
+        match state.batches.get_mut(place) {
+            Some(progress @ Progress::Filling) => *progress = outcome,
+            // The first failure of a batch is the one that is told.
+            Some(Progress::Ready { .. } | Progress::Failed(_)) | None => return,
+        }
+        if place == 0 && state.is_consumer_sleeping {
+            self.ready.notify_one();
+        }
+    }
+
+    /// The consumer asks for the batch at the front, and sleeps for it up to `patience`.
+    pub(super) fn take_ready(&self, patience: Duration) -> Result<Next> {
+        let mut state = self.lock();
+        let begin = Instant::now();
+        loop {
+            if state.front >= state.end && state.batches.is_empty() {
+                return Ok(Next::End);
+            }
+            if !matches!(state.batches.front(), None | Some(Progress::Filling)) {
+                return self.take_front(state);
+            }
+            let Some(left) = patience.checked_sub(begin.elapsed()).filter(|left| !left.is_zero()) else {
+                return Ok(Next::Pending);
+            };
+            let asleep = Instant::now();
+            state.is_consumer_sleeping = true;
+            state = self.ready.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.is_consumer_sleeping = false;
+            count(&self.counters.wait_ns, nanoseconds(asleep.elapsed()));
+        }
+    }
+
+    fn take_front(&self, mut state: MutexGuard<'_, State>) -> Result<Next> {
+        let progress = state.batches.pop_front();
+        state.front += 1;
+        if state.sleeping_workers > 0 {
+            self.room.notify_one();
+        }
+        match progress {
+            Some(Progress::Ready { sample_count, leases }) => {
+                drop(state);
+                count(&self.counters.batches, 1);
+                count(&self.counters.samples, sample_count as u64);
+                Ok(Next::Batch(Batch::new(&self.plan.specs, leases, sample_count)))
+            }
+            Some(Progress::Failed(error)) => {
+                state.batches.clear();
+                Err(error)
+            }
+            Some(Progress::Filling) | None => Ok(Next::Pending),
+        }
+    }
+
+    /// Sends the workers home.
+    pub(super) fn stop(&self) {
+        let mut state = self.lock();
+        state.is_stopped = true;
+        self.room.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is consistent whenever the lock is free: nothing that can panic runs between its
+        // changes, so a poisoned lock has nothing to tell.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The first batch that has not been begun.
+    fn begun(&self) -> u64 {
+        self.front + self.batches.len() as u64
+    }
+}

@@ -1,0 +1,44 @@
+//! What the user wants done with each sample, as plain data. What it means is in `chain.rs`.
+
+use npyfeed_array::Dtype;
+
+/// A change of one sample. Names, arguments and results are torchvision's.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Transform {
+    /// `[height, width, channel]` or `[height, width]` to `[channel, height, width]`. u8 becomes f32
+    /// divided by 255; any other dtype stays as it is.
+    ///
+    /// Source: `torchvision.transforms.ToTensor` for an ndarray.
+    ToTensor,
+    /// Another dtype. With `scale`, integers become floats between 0 (or -1) and 1: they are divided by
+    /// the greatest value of their dtype.
+    ///
+    /// Source: `torchvision.transforms.v2.ToDtype`.
+    ToDtype {
+        /// The dtype that comes out.
+        dtype: Dtype,
+        /// Whether integers are mapped to the range of a picture in floats.
+        scale: bool,
+    },
+    /// `(x - mean) / std`, one number for each channel, or one for all. The channel is the third axis
+    /// from the end.
+    ///
+    /// Source: `torchvision.transforms.Normalize`.
+    Normalize {
+        /// Subtracted.
+        mean: Vec<f64>,
+        /// Divided by afterwards.
+        std: Vec<f64>,
+    },
+}
+
+impl Transform {
+    /// The name as users type it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Transform::ToTensor => "ToTensor",
+            Transform::ToDtype { .. } => "ToDtype",
+            Transform::Normalize { .. } => "Normalize",
+        }
+    }
+}
