@@ -1,0 +1,29 @@
+"""npyfeed feeds NumPy files to neural networks.
+
+>>> import npyfeed as nf
+>>> from npyfeed import transforms as T
+>>> dataset = nf.Dataset(image="images.npy", label="labels.npy")  # doctest: +SKIP
+>>> dataset = dataset.map(image=[T.ToTensor()])  # doctest: +SKIP
+>>> for images, labels in nf.Loader(dataset, batch_size=32, shuffle=True):  # doctest: +SKIP
+...     ...
+
+A framework is imported only by its own module: `npyfeed.torch`.
+"""
+
+from npyfeed._native import Array, __version__, open  # noqa: A004, the name users type
+from npyfeed.dataset import ColumnSpec, Dataset
+from npyfeed.errors import FormatError, MismatchError, UnsupportedError
+from npyfeed.loader import Loader, Stats
+
+__all__ = [
+    "Array",
+    "ColumnSpec",
+    "Dataset",
+    "FormatError",
+    "Loader",
+    "MismatchError",
+    "Stats",
+    "UnsupportedError",
+    "__version__",
+    "open",
+]

@@ -1,0 +1,164 @@
+"""Named columns of one length, and what is done with their samples."""
+
+import functools
+import operator
+import os
+from collections import namedtuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from npyfeed import _native
+from npyfeed.errors import MismatchError, UnsupportedError
+from npyfeed.transforms import Transform
+
+__all__ = ["ColumnSource", "ColumnSpec", "Dataset"]
+
+ColumnSource: TypeAlias = "str | os.PathLike[str] | np.ndarray[Any, Any] | _native.Array"
+"""Where the samples of a column are: a path whose rows they are, an ndarray, or an open `Array`."""
+
+
+class ColumnSpec(NamedTuple):
+    """What a column gives: the dtype and the shape of one sample, known without reading."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Dataset:
+    """Named columns of one length. Sample `i` is row `i` of each, transformed.
+
+    Args:
+        columns: for each name, the path of an .npy file whose rows are the samples, an ndarray (not
+            copied: do not change it while batches are made of it), or an `Array`.
+
+    Raises:
+        FileNotFoundError, PermissionError, IsADirectoryError, OSError: a file cannot be opened.
+        FormatError: a file is not .npy, or shorter than its header says.
+        UnsupportedError: its elements are not numbers, or not yet handled; the message says the way out.
+        MismatchError: the columns differ in length.
+
+    >>> import numpy as np, npyfeed as nf
+    >>> dataset = nf.Dataset(x=np.zeros((10, 28, 28), "uint8"), y=np.arange(10))
+    >>> len(dataset), dataset.spec["x"]
+    (10, ColumnSpec(dtype='uint8', shape=(28, 28)))
+    """
+
+    def __init__(self, **columns: ColumnSource) -> None:
+        self._adopt(_native.Dataset(list(columns.items())))
+
+    def _adopt(self, native: _native.Dataset) -> None:
+        self._native = native
+        self._spec = {name: ColumnSpec(dtype, shape) for name, dtype, shape in native.spec()}
+        self._batch_type = batch_type(tuple(self._spec))
+
+    @classmethod
+    def _of(cls, native: _native.Dataset) -> "Dataset":
+        dataset = cls.__new__(cls)
+        dataset._adopt(native)
+        return dataset
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
+        return tuple(self._spec)
+
+    @property
+    def spec(self) -> dict[str, ColumnSpec]:
+        """What each column gives: dtype and shape of one sample, known without reading."""
+        return dict(self._spec)
+
+    def map(self, **transforms: Transform | Iterable[Transform]) -> "Dataset":
+        """The dataset with transforms done to the columns named, after those they have.
+
+        Raises:
+            MismatchError: there is no such column, or a transform does not fit dtype or shape.
+            UnsupportedError: a cast could lose values, or something is no transform of ours.
+
+        >>> import numpy as np, npyfeed as nf
+        >>> from npyfeed import transforms as T
+        >>> dataset = nf.Dataset(x=np.zeros((10, 28, 28), "uint8"))
+        >>> dataset.map(x=T.ToTensor()).spec["x"]
+        ColumnSpec(dtype='float32', shape=(1, 28, 28))
+        """
+        native = self._native
+        for column, chain in transforms.items():
+            native = native.map(column, [_spec_of(column, transform) for transform in _chain(chain)])
+        return Dataset._of(native)
+
+    def select(self, indices: Iterable[int]) -> "Dataset":
+        """The samples at `indices`, in that order; negative ones count from the end.
+
+        Raises:
+            IndexError: there is no such sample.
+        """
+        return Dataset._of(self._native.select(self._indices(indices)))
+
+    def split(self, fractions: Sequence[float], *, seed: int = 0) -> list["Dataset"]:
+        """Disjoint datasets whose sizes are `fractions` of this one's, of samples drawn by `seed`.
+
+        Sizes follow `torch.utils.data.random_split`.
+
+        Raises:
+            MismatchError: the fractions are negative or do not sum to 1.
+        """
+        return [Dataset._of(native) for native in self._native.split(list(fractions), seed)]
+
+    def __len__(self) -> int:
+        return len(self._native)
+
+    def __getitem__(self, key: int | slice | Sequence[int]) -> Any:  # noqa: ANN401, a namedtuple of arrays
+        """One sample for an index; samples stacked for a slice or a sequence of indices."""
+        if isinstance(key, slice | Sequence | np.ndarray):
+            return self._batch_type(*self._native.batch(self._indices(key)))
+        stacked = self._native.batch(self._indices([operator.index(key)]))
+        return self._batch_type(*(array[0] for array in stacked))
+
+    def __repr__(self) -> str:
+        columns = ", ".join(f"{name}: {spec.dtype} {list(spec.shape)}" for name, spec in self._spec.items())
+        return f"<npyfeed.Dataset of {len(self)} samples, {columns}>"
+
+    def _indices(self, key: slice | Iterable[int]) -> "np.ndarray[Any, np.dtype[np.uint64]]":
+        """`key` as indices from 0 on."""
+        count = len(self)
+        if isinstance(key, slice):
+            return np.arange(*key.indices(count)).astype(np.uint64)
+        indices = np.asarray(key if isinstance(key, np.ndarray) else list(key))
+        if indices.dtype == np.bool_:
+            indices = np.flatnonzero(_whole_mask(indices, count))
+        if indices.size == 0:
+            return np.empty(0, np.uint64)
+        if indices.dtype.kind not in "iu" or indices.ndim != 1:
+            raise IndexError(f"expected a sequence of integers, found shape {indices.shape} {indices.dtype}")
+        wrong = indices[(indices < -count) | (indices >= count)]
+        if wrong.size:
+            raise IndexError(f"expected sample indices from {-count} to {count - 1}, found {wrong[0]}")
+        return np.where(indices < 0, indices + count, indices).astype(np.uint64)
+
+
+@functools.cache
+def batch_type(columns: tuple[str, ...]) -> Any:  # noqa: ANN401, a class made here, of which mypy knows nothing
+    """The namedtuple of a batch with these columns."""
+    try:
+        return namedtuple("Batch", columns)  # type: ignore[misc]  # noqa: PYI024, the names come at run time
+    except ValueError as error:
+        raise MismatchError(f"expected column names that a namedtuple can have: {error}") from error
+
+
+def _whole_mask(mask: "np.ndarray[Any, Any]", count: int) -> "np.ndarray[Any, Any]":
+    if mask.shape != (count,):
+        raise IndexError(f"expected a mask of {count} samples, found shape {mask.shape}")
+    return mask
+
+
+def _chain(chain: Transform | Iterable[Transform]) -> Iterable[Transform]:
+    return chain if isinstance(chain, Iterable) else [chain]
+
+
+def _spec_of(column: str, transform: Transform) -> tuple[object, ...]:
+    if isinstance(transform, Transform):
+        return transform.spec()
+    raise UnsupportedError(
+        f"cannot map column '{column}': expected a transform from npyfeed.transforms, found {transform!r}"
+    )

@@ -1,0 +1,110 @@
+"""PyTorch: batches and arrays as torch tensors, without a copy."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from npyfeed import _native
+from npyfeed.dataset import Dataset
+from npyfeed.loader import Stats
+
+__all__ = ["DataLoader", "from_array"]
+
+
+class DataLoader:
+    """`torch.utils.data.DataLoader` over an npyfeed `Dataset`: torch tensors out, threads inside.
+
+    A batch is a namedtuple of tensors, one for each column; it unpacks as `images, labels`. Each tensor
+    is the memory that the engine filled, and is filled again only when no tensor shares it any more.
+
+    Args:
+        dataset: what to go through.
+        batch_size: samples in a batch.
+        shuffle: whether each epoch is an exact shuffle of all samples.
+        num_workers: worker threads, not processes; 0: one for each processor this process may use.
+        drop_last: whether a last batch with fewer samples is left out.
+        seed: what the shuffle is drawn from; `None`: drawn from torch's generator, so that
+            `torch.manual_seed` settles it, as it does for torch's own loader.
+        prefetch: batches filled ahead, at most; `None`: as many as fit `memory`.
+        memory: bytes of batches filled ahead, at most; `None`: 64 MiB, or two batches if they are larger.
+        epoch: the number of the first epoch.
+
+    Raises:
+        MismatchError: an option is 0 or does not fit the dataset.
+
+    >>> import numpy as np, npyfeed as nf
+    >>> from npyfeed.torch import DataLoader
+    >>> loader = DataLoader(nf.Dataset(x=np.arange(5)), batch_size=2)
+    >>> [batch.x for batch in loader]
+    [tensor([0, 1]), tensor([2, 3]), tensor([4])]
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int = 1,
+        shuffle: bool = False,  # noqa: FBT001, FBT002, torch's signature
+        *,
+        num_workers: int = 0,
+        drop_last: bool = False,
+        seed: int | None = None,
+        prefetch: int | None = None,
+        memory: int | None = None,
+        epoch: int = 0,
+    ) -> None:
+        if seed is None:
+            seed = _drawn_seed() if shuffle else 0
+        options: _native.LoaderOptions = {
+            "batch_size": batch_size,
+            "shuffle": shuffle,
+            "seed": seed,
+            "drop_last": drop_last,
+            "threads": num_workers or None,
+            "prefetch": prefetch,
+            "memory": memory,
+            "epoch": epoch,
+        }
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+        self._native = _native.Loader(dataset._native, options)  # noqa: SLF001, the two are one house
+        self._bfloat16 = [spec.dtype == "bfloat16" for spec in dataset.spec.values()]
+
+    def __iter__(self) -> Iterator[Any]:
+        """The next epoch. Its threads end with it, and with the iterator if that is dropped before."""
+        make, from_numpy = self.dataset._batch_type, torch.from_numpy  # noqa: SLF001, the two are one house
+        if any(self._bfloat16):
+            for arrays in self._native:
+                yield make(*map(_tensor, arrays, self._bfloat16))
+            return
+        for arrays in self._native:
+            yield make(*map(from_numpy, arrays))
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return len(self._native)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch that the next `iter` begins."""
+        self._native.set_epoch(epoch)
+
+    def stats(self) -> Stats:
+        """What has been done so far."""
+        return Stats(**self._native.stats())
+
+
+def from_array(array: _native.Array) -> torch.Tensor:
+    """The array as a tensor over the mapped file. Writing to it changes this process's view, never the file."""
+    return torch.from_numpy(array.numpy())
+
+
+def _tensor(array: "np.ndarray[Any, Any]", is_bfloat16: bool) -> torch.Tensor:  # noqa: FBT001, mapped over
+    if is_bfloat16:
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
+
+
+def _drawn_seed() -> int:
+    return int(torch.empty((), dtype=torch.int64).random_().item())

@@ -1,0 +1,88 @@
+"""Transforms of one sample, with torchvision's names, arguments and results.
+
+They are plain descriptions: `Dataset.map` checks a chain of them against the column and fuses it into
+one pass over the memory, from the bytes of the file to the batch.
+
+>>> from npyfeed import transforms as T
+>>> [T.ToTensor(), T.Normalize(mean=(0.5,), std=(0.25,))]
+[ToTensor(), Normalize(mean=(0.5,), std=(0.25,))]
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import SupportsFloat
+
+__all__ = ["Normalize", "ToDtype", "ToTensor", "Transform"]
+
+
+class Transform:
+    """A change of one sample. Subclasses are dataclasses that the engine knows by name."""
+
+    def spec(self) -> tuple[object, ...]:
+        """The name and the arguments, as the engine takes them."""
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        return (type(self).__name__, *(getattr(self, field.name) for field in fields))
+
+
+@dataclasses.dataclass(frozen=True)
+class ToTensor(Transform):
+    """`[height, width, channel]` or `[height, width]` to `[channel, height, width]`.
+
+    uint8 becomes float32 divided by 255; any other dtype stays as it is.
+    Source: `torchvision.transforms.ToTensor` for an ndarray.
+    """
+
+
+@dataclasses.dataclass(frozen=True)
+class ToDtype(Transform):
+    """Another dtype: a name, a NumPy dtype or a torch dtype.
+
+    With `scale=True` integers become floats, divided by the greatest value of their dtype. Casts that
+    could lose values (float to integer, to a narrower integer) are refused when the dataset is built.
+    Source: `torchvision.transforms.v2.ToDtype`.
+
+    >>> ToDtype("float32", scale=True)
+    ToDtype(dtype='float32', scale=True)
+    """
+
+    dtype: str
+    scale: bool = False
+
+    def __init__(self, dtype: object, scale: bool = False) -> None:  # noqa: FBT001, FBT002, torchvision's
+        object.__setattr__(self, "dtype", _dtype_name(dtype))
+        object.__setattr__(self, "scale", scale)
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalize(Transform):
+    """`(x - mean) / std`, one number for each channel or one for all.
+
+    The sample is `[..., channel, height, width]` and floating-point: put `ToTensor` before it.
+    Source: `torchvision.transforms.Normalize`.
+
+    >>> Normalize(0.5, 0.25)
+    Normalize(mean=(0.5,), std=(0.25,))
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __init__(
+        self, mean: SupportsFloat | Iterable[SupportsFloat], std: SupportsFloat | Iterable[SupportsFloat]
+    ) -> None:
+        object.__setattr__(self, "mean", _floats(mean))
+        object.__setattr__(self, "std", _floats(std))
+
+
+def _dtype_name(dtype: object) -> str:
+    """`"float32"` from itself, `numpy.float32`, `numpy.dtype("float32")` or `torch.float32`."""
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None)
+    if name is None:
+        name = getattr(dtype, "__name__", None) or str(dtype)
+    return str(name).removeprefix("torch.")
+
+
+def _floats(numbers: SupportsFloat | Iterable[SupportsFloat]) -> tuple[float, ...]:
+    if isinstance(numbers, Iterable):
+        return tuple(float(number) for number in numbers)
+    return (float(numbers),)

@@ -1,0 +1,135 @@
+"""`npyfeed.Dataset`: columns that agree, samples by index, splits without overlap."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import npyfeed as nf
+from npyfeed import transforms as T
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> nf.Dataset:
+    np.save(tmp_path / "x.npy", np.arange(60, dtype="float32").reshape(20, 3))
+    return nf.Dataset(x=tmp_path / "x.npy", y=np.arange(20))
+
+
+def test_columns_length_and_spec_are_known_without_reading(dataset: nf.Dataset) -> None:
+    assert len(dataset) == 20
+    assert dataset.columns == ("x", "y")
+    assert dataset.spec == {"x": nf.ColumnSpec("float32", (3,)), "y": nf.ColumnSpec("int64", ())}
+    assert repr(dataset) == "<npyfeed.Dataset of 20 samples, x: float32 [3], y: int64 []>"
+
+
+def test_one_index_gives_a_sample_and_several_give_them_stacked(dataset: nf.Dataset) -> None:
+    x = np.arange(60, dtype="float32").reshape(20, 3)
+    for index in [0, 7, -1, np.int64(3)]:
+        sample = dataset[index]
+        np.testing.assert_array_equal(sample.x, x[index])
+        assert sample.y == np.arange(20)[index]
+    for key in [[4, 2, 4], slice(2, 17, 3), slice(None, None, -1), np.array([5, -5]), [], np.arange(20) % 2 == 0]:
+        np.testing.assert_array_equal(dataset[key].x, x[np.asarray(key, int) if key == [] else key])
+
+
+@pytest.mark.parametrize("key", [20, -21, [0, 20], np.array([-21])])
+def test_an_index_beyond_the_end_is_an_index_error(dataset: nf.Dataset, key: Any) -> None:
+    with pytest.raises(IndexError, match="from -20 to 19"):
+        dataset[key]
+
+
+def test_columns_may_be_paths_arrays_and_ndarrays_of_every_dtype(tmp_path: Path) -> None:
+    for dtype in ["bool", "int8", "uint16", "int32", "uint64", "float16", "float32", "float64"]:
+        array = np.random.default_rng(0).integers(0, 2, (5, 4)).astype(dtype)
+        np.save(tmp_path / "a.npy", array)
+        path = tmp_path / "a.npy"
+        dataset = nf.Dataset(path=path, text=str(path), opened=nf.open(path), array=array)
+        for column in dataset[:]:
+            assert column.dtype == array.dtype
+            np.testing.assert_array_equal(column, array)
+
+
+def test_an_ndarray_column_is_read_where_it_lies() -> None:
+    array = np.zeros((4, 2))
+    dataset = nf.Dataset(x=array)
+    array[2] = 5
+    assert dataset[2].x.tolist() == [5, 5]
+    del array
+    assert dataset[2].x.tolist() == [5, 5]
+
+
+def test_a_selection_of_a_selection(dataset: nf.Dataset) -> None:
+    odd = dataset.select(range(1, 20, 2))
+    assert odd[:].y.tolist() == list(range(1, 20, 2))
+    assert odd.select([-1, 0, 0])[:].y.tolist() == [19, 1, 1]
+    assert len(dataset.select([])) == 0
+    with pytest.raises(IndexError):
+        odd.select([10])
+
+
+def test_a_selection_is_shuffled_within_itself(dataset: nf.Dataset) -> None:
+    labels = np.concatenate([batch.y for batch in nf.Loader(dataset.select(range(5, 15)), 3, shuffle=True)])
+    assert sorted(labels.tolist()) == list(range(5, 15))
+
+
+@pytest.mark.filterwarnings("ignore:Length of split at index 0 is 0:UserWarning")  # torch's own
+@pytest.mark.parametrize("fractions", [[0.8, 0.2], [0.5, 0.25, 0.25], [1.0], [0.33, 0.33, 0.34], [0, 1]])
+def test_a_split_has_torchs_sizes_and_no_overlap(dataset: nf.Dataset, fractions: list[float]) -> None:
+    parts = dataset.split(fractions, seed=1)
+    expected = torch.utils.data.random_split(range(20), fractions)  # type: ignore[arg-type]
+    assert [len(part) for part in parts] == [len(part) for part in expected]
+    labels = np.concatenate([part[:].y for part in parts])
+    assert sorted(labels.tolist()) == list(range(20))
+
+
+def test_a_split_depends_on_its_seed_and_on_nothing_else(dataset: nf.Dataset) -> None:
+    def labels(seed: int) -> list[int]:
+        return dataset.split([0.5, 0.5], seed=seed)[0][:].y.tolist()  # type: ignore[no-any-return]
+
+    assert labels(1) == labels(1)
+    assert labels(1) != labels(2)
+    assert labels(1) != sorted(labels(1))
+
+
+@pytest.mark.parametrize("fractions", [[0.8, 0.3], [0.5], [-0.5, 1.5], [float("nan"), 1.0], []])
+def test_fractions_that_are_no_split_are_refused(dataset: nf.Dataset, fractions: list[float]) -> None:
+    with pytest.raises(nf.MismatchError, match="cannot split"):
+        dataset.split(fractions)
+
+
+def test_columns_of_unequal_length_are_named(tmp_path: Path) -> None:
+    with pytest.raises(nf.MismatchError, match=r"'x' has 20, 'y' has 19"):
+        nf.Dataset(x=np.zeros((20, 3)), y=np.zeros(19))
+
+
+WRONG_COLUMNS: dict[str, tuple[Any, type[Exception], str]] = {
+    "a missing file": ("none.npy", FileNotFoundError, r"column 'x'.*none\.npy.*working directory"),
+    "a number": (3, TypeError, "column 'x': expected the path"),
+    "a scalar array": (np.array(3.0), nf.MismatchError, r"column 'x'.*first axis counts"),
+    "objects": (np.array([{}]), nf.UnsupportedError, "column 'x'.*object"),
+    "strings": (np.array(["a"]), nf.UnsupportedError, "column 'x'"),
+    "big-endian": (np.zeros(3, ">f4"), nf.UnsupportedError, "column 'x'.*newbyteorder"),
+    "strided": (np.zeros((3, 4))[:, ::2], nf.UnsupportedError, "column 'x'.*ascontiguousarray"),
+    "Fortran order": (np.zeros((3, 4), order="F"), nf.UnsupportedError, "column 'x'.*ascontiguousarray"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_COLUMNS)
+def test_a_column_that_cannot_be_is_named(name: str) -> None:
+    source, expected, message = WRONG_COLUMNS[name]
+    with pytest.raises(expected, match=message):
+        nf.Dataset(x=source)
+
+
+def test_no_columns_and_names_that_cannot_be() -> None:
+    with pytest.raises(nf.MismatchError, match="at least one column"):
+        nf.Dataset()
+    with pytest.raises(nf.MismatchError, match="class"):
+        nf.Dataset(**{"class": np.zeros(3)})
+
+
+def test_an_unknown_column_in_map_is_named_with_those_there_are(dataset: nf.Dataset) -> None:
+    with pytest.raises(nf.MismatchError, match="no column 'z', the dataset has x, y"):
+        dataset.map(z=T.ToTensor())

@@ -1,0 +1,93 @@
+"""`npyfeed.torch`: torch tensors over the memory that the engine filled."""
+
+import gc
+
+import numpy as np
+import pytest
+import torch
+
+import npyfeed as nf
+from npyfeed import transforms as T
+from npyfeed.torch import DataLoader
+
+DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+DTYPES += ["float16", "float32", "float64"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_becomes_torchs(dtype: str) -> None:
+    array = np.random.default_rng(0).integers(0, 2, (10, 3)).astype(dtype)
+    (batch,) = DataLoader(nf.Dataset(x=array), batch_size=10)
+    assert batch.x.dtype == getattr(torch, dtype)
+    assert torch.equal(batch.x, torch.from_numpy(array))
+
+
+def test_batches_equal_those_of_torchs_own_loader() -> None:
+    images = np.random.default_rng(0).normal(size=(50, 3, 8, 8)).astype("float32")
+    labels = np.arange(50)
+    pairs = torch.utils.data.TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
+    for drop_last in [False, True]:
+        theirs = torch.utils.data.DataLoader(pairs, batch_size=16, drop_last=drop_last)
+        ours = DataLoader(nf.Dataset(image=images, label=labels), batch_size=16, drop_last=drop_last)
+        assert len(ours) == len(theirs)
+        for (image, label), (expected_image, expected_label) in zip(ours, theirs, strict=True):
+            assert torch.equal(image, expected_image)
+            assert torch.equal(label, expected_label)
+
+
+def test_tensors_share_the_engines_memory_and_train() -> None:
+    (batch,) = DataLoader(nf.Dataset(x=np.ones((4, 3), "float32")), batch_size=4)
+    assert batch.x.data_ptr() % 64 == 0
+    batch.x.requires_grad_().sum().backward()
+    assert batch.x.grad is not None
+
+
+def test_a_tensor_that_is_kept_is_never_overwritten() -> None:
+    dataset = nf.Dataset(x=np.arange(1000, dtype="float32").reshape(100, 10)).map(x=T.ToDtype("float64"))
+    kept = [batch.x[1:] for batch in DataLoader(dataset, batch_size=2, prefetch=1)]
+    assert len(kept) == 50
+    gc.collect()
+    for index, tensor in enumerate(kept):
+        assert tensor.tolist() == [[20 * index + 10.0 + k for k in range(10)]]
+
+
+def test_manual_seed_settles_the_order() -> None:
+    dataset = nf.Dataset(x=np.arange(100))
+
+    def order(seed: int) -> list[int]:
+        torch.manual_seed(seed)
+        return torch.cat([batch.x for batch in DataLoader(dataset, 7, shuffle=True)]).tolist()
+
+    assert order(1) == order(1)
+    assert order(1) != order(2)
+    assert sorted(order(1)) == list(range(100))
+
+
+def test_a_seed_of_its_own_leaves_torchs_generator_alone() -> None:
+    state = torch.get_rng_state()
+    list(DataLoader(nf.Dataset(x=np.arange(10)), 2, shuffle=True, seed=5))
+    list(DataLoader(nf.Dataset(x=np.arange(10)), 2))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_epochs_differ_and_can_be_chosen() -> None:
+    loader = DataLoader(nf.Dataset(x=np.arange(100)), 10, shuffle=True, seed=0)
+    epochs = [torch.cat([batch.x for batch in loader]).tolist() for _ in range(3)]
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    loader.set_epoch(1)
+    assert torch.cat([batch.x for batch in loader]).tolist() == epochs[1]
+
+
+def test_bfloat16_has_a_tensor_and_no_ndarray() -> None:
+    dataset = nf.Dataset(x=np.arange(6, dtype="uint8")).map(x=T.ToDtype(torch.bfloat16))
+    (batch,) = DataLoader(dataset, 6)
+    assert batch.x.dtype == torch.bfloat16
+    assert batch.x.tolist() == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(nf.UnsupportedError, match="bfloat16"):
+        nf.Loader(dataset, 6)
+
+
+@pytest.mark.gpu
+def test_a_batch_moves_to_the_gpu() -> None:
+    (batch,) = DataLoader(nf.Dataset(x=np.arange(6)), 6)
+    assert batch.x.to("cuda").cpu().tolist() == [0, 1, 2, 3, 4, 5]
