@@ -1,7 +1,9 @@
 """From .npy files to a trained network: 1,797 scanned digits, a small CNN, PyTorch."""
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +35,7 @@ class PlainDigits(torch.utils.data.Dataset[tuple[torch.Tensor, np.int64]]):
         return ((image - MEAN) / STD).unsqueeze(0), self.labels[index]
 
 
-def samples_per_second(loader: object, seconds: float = 2.0) -> float:
+def samples_per_second(loader: Iterable[Any], seconds: float = 2.0) -> float:
     """The rate of whole epochs, as many as fit."""
     count, begin = 0, time.perf_counter()
     while time.perf_counter() - begin < seconds:
@@ -48,7 +50,6 @@ def main() -> None:
     images, labels = load_digits(return_X_y=True)
     np.save(FOLDER / "images.npy", images.reshape(-1, 8, 8).astype(np.uint8))
     np.save(FOLDER / "labels.npy", labels)
-
     digits = nf.Dataset(image=FOLDER / "images.npy", label=FOLDER / "labels.npy")
     digits = digits.map(image=[T.ToTensor(), T.Normalize(MEAN, STD)])
     train, test = digits.split([0.8, 0.2], seed=0)
@@ -66,11 +67,12 @@ def main() -> None:
             optimizer.step()
 
     with torch.no_grad():
-        hits = sum(int((model(image).argmax(1) == label).sum()) for image, label in DataLoader(test, 64))
+        hits: int = sum(int((model(image).argmax(1) == label).sum()) for image, label in DataLoader(test, 64))
+    ours = DataLoader(digits, batch_size=BATCH_SIZE, shuffle=True)
     plain = torch.utils.data.DataLoader(PlainDigits(), batch_size=BATCH_SIZE, shuffle=True)
     print(f"test accuracy     {hits / len(test):.4f}")
     print(f"waiting for data  {loader.stats().wait_ns / 1e9:.3f} s")
-    print(f"npyfeed           {samples_per_second(DataLoader(digits, BATCH_SIZE, shuffle=True)):,.0f} samples/s")
+    print(f"npyfeed           {samples_per_second(ours):,.0f} samples/s")
     print(f"torch DataLoader  {samples_per_second(plain):,.0f} samples/s")
 
 

@@ -10,7 +10,7 @@
 A framework is imported only by its own module: `npyfeed.torch`.
 """
 
-from npyfeed._native import Array, __version__, open  # noqa: A004, the name users type
+from npyfeed._native import Array, __version__, open
 from npyfeed.dataset import ColumnSpec, Dataset
 from npyfeed.errors import FormatError, MismatchError, UnsupportedError
 from npyfeed.loader import Loader, Stats

@@ -15,7 +15,7 @@ from npyfeed.transforms import Transform
 
 __all__ = ["ColumnSource", "ColumnSpec", "Dataset"]
 
-ColumnSource: TypeAlias = "str | os.PathLike[str] | np.ndarray[Any, Any] | _native.Array"
+ColumnSource: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any] | _native.Array
 """Where the samples of a column are: a path whose rows they are, an ndarray, or an open `Array`."""
 
 
@@ -56,7 +56,7 @@ class Dataset:
     @classmethod
     def _of(cls, native: _native.Dataset) -> "Dataset":
         dataset = cls.__new__(cls)
-        dataset._adopt(native)
+        dataset._adopt(native)  # noqa: SLF001, made here
         return dataset
 
     @property
@@ -141,7 +141,7 @@ class Dataset:
 def batch_type(columns: tuple[str, ...]) -> Any:  # noqa: ANN401, a class made here, of which mypy knows nothing
     """The namedtuple of a batch with these columns."""
     try:
-        return namedtuple("Batch", columns)  # type: ignore[misc]  # noqa: PYI024, the names come at run time
+        return namedtuple("Batch", columns)  # noqa: PYI024, the names come at run time
     except ValueError as error:
         raise MismatchError(f"expected column names that a namedtuple can have: {error}") from error
 

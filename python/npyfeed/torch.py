@@ -96,7 +96,7 @@ class DataLoader:
 
 
 def from_array(array: _native.Array) -> torch.Tensor:
-    """The array as a tensor over the mapped file. Writing to it changes this process's view, never the file."""
+    """The array as a tensor over the mapped file: what is written to it never reaches the file."""
     return torch.from_numpy(array.numpy())
 
 

@@ -136,10 +136,22 @@ MISFITS: dict[str, tuple[tuple[int, ...], str, list[Any], type[Exception], str]]
         nf.MismatchError,
         "zero as float32",
     ),
-    "mean of NaN": ((8, 8), "uint8", [T.ToTensor(), T.Normalize(float("nan"), 1)], nf.MismatchError, "finite"),
+    "mean of NaN": (
+        (8, 8),
+        "uint8",
+        [T.ToTensor(), T.Normalize(float("nan"), 1)],
+        nf.MismatchError,
+        "finite",
+    ),
     "ToTensor of a vector": ((8,), "uint8", [T.ToTensor()], nf.MismatchError, r"\[8\] uint8"),
     "ToTensor of a video": ((2, 8, 8, 3), "uint8", [T.ToTensor()], nf.MismatchError, r"\[2, 8, 8, 3\]"),
-    "ToTensor twice": ((8, 8), "uint8", [T.ToTensor(), T.ToTensor()], nf.MismatchError, r"step 2 \(ToTensor\)"),
+    "ToTensor twice": (
+        (8, 8),
+        "uint8",
+        [T.ToTensor(), T.ToTensor()],
+        nf.MismatchError,
+        r"step 2 \(ToTensor\)",
+    ),
     "Normalize a vector": ((8,), "float32", [T.Normalize(0, 1)], nf.MismatchError, "channel, height, width"),
     "float to integer": ((8,), "float32", [T.ToDtype("int64")], nf.UnsupportedError, "lose values"),
     "narrower integer": ((8,), "int64", [T.ToDtype("int32")], nf.UnsupportedError, "lose values"),
@@ -161,7 +173,8 @@ def test_a_chain_that_cannot_be_is_refused_when_mapped(name: str) -> None:
 
 def test_arguments_are_numbers_sequences_arrays_and_tensors() -> None:
     expected = T.Normalize([0.5, 0.25], [1.0, 2.0])
-    for kind in [tuple, np.array, torch.tensor]:
+    kinds: list[Any] = [tuple, np.array, torch.tensor]
+    for kind in kinds:
         assert T.Normalize(kind([0.5, 0.25]), kind([1.0, 2.0])) == expected
     for dtype in ["float32", np.float32, np.dtype("float32"), torch.float32]:
         assert T.ToDtype(dtype) == T.ToDtype("float32")

@@ -18,7 +18,10 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// The file is of another kind.
-    #[error(r"expected the magic string \x93NUMPY at byte 0, found '{}'{}", found.escape_ascii(), hint(found))]
+    #[error(
+        r"expected the magic string \x93NUMPY at byte 0, found '{}'{}",
+        found.escape_ascii(), hint(found)
+    )]
     Magic {
         /// The first six bytes.
         found: [u8; 6],

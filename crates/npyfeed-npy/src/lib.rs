@@ -14,7 +14,7 @@
 //! | what does it say? | [`Header::parse`] | `header.rs`, over `literal.rs` |
 //! | what is one element? | [`Descr`], [`Field`], [`TimeUnit`] | `descr.rs` |
 //! | how is that written? | type strings and lists of fields | `type_string.rs`, `record.rs` |
-//! | are elements numbers, and if not, what then? | [`Header::layout`], [`UnsupportedDescr`] | `unsupported.rs` |
+//! | are they numbers, and if not? | [`Header::layout`], [`UnsupportedDescr`] | `unsupported.rs` |
 //! | are the elements all there? | [`Header::check_data`] | `header.rs` |
 //! | what went wrong, at which byte? | [`HeaderError`] | `error.rs` |
 //! | how large may things get? | [`Limits`], [`MAX_AXES`], [`MAX_DEPTH`], [`MAX_ITEM_BYTES`] | `limits.rs` |

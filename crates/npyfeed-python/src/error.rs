@@ -43,7 +43,9 @@ fn defined(py: Python<'_>, class: &PyOnceLock<Py<PyType>>, name: &str, message: 
 fn system(error: &Error, message: String) -> PyErr {
     let number = error.io_error().and_then(error_number);
     match (number, error.path()) {
-        (Some(number), Some(path)) => PyOSError::new_err((number, message, path.to_string_lossy().into_owned())),
+        (Some(number), Some(path)) => {
+            PyOSError::new_err((number, message, path.to_string_lossy().into_owned()))
+        }
         (Some(number), None) => PyOSError::new_err((number, message)),
         (None, _) => PyOSError::new_err(message),
     }

@@ -46,10 +46,10 @@ fn the_measures_find_a_bad_shuffle() {
 }
 
 /// In the smallest domain of the network, filled to the last number, its structure would show first. Over
-/// 20,000 orders of ours the largest count was 12, and 11 for Fisher–Yates; three steps fewer gave 26.
+/// 20,000 orders of ours the largest count was 12, and 11 for Fisher–Yates; with half of the steps, 112.
 #[test]
 fn no_distance_of_places_prefers_one_difference_of_samples() {
-    for seed in 0..25 {
+    for seed in 0..100 {
         assert!(largest_difference_count(&our_seeds(256, seed)) <= 12, "seed {seed}");
         assert!(largest_difference_count(&fisher_yates(256, seed)) <= 12, "seed {seed}");
     }

@@ -19,6 +19,9 @@ use crate::stats::{Counters, count, nanoseconds};
 pub(super) struct Queue {
     plan: Arc<Plan>,
     counters: Arc<Counters>,
+    /// Sleeping workers are woken when no more batches than this are ahead: where batches are small and
+    /// many, waking takes longer than filling one, so a worker is woken for a quarter of them at a time.
+    low_water: usize,
     state: Mutex<State>,
     /// Workers sleep here when the prefetch bound is reached.
     room: Condvar,
@@ -61,6 +64,7 @@ impl Queue {
         Queue {
             plan: Arc::clone(plan),
             counters: Arc::clone(counters),
+            low_water: plan.prefetch - plan.prefetch.div_ceil(4),
             state: Mutex::new(state),
             room: Condvar::new(),
             ready: Condvar::new(),
@@ -108,8 +112,9 @@ impl Queue {
                 self.fail_locked(state, batch, error);
             }
         }
-        // Whoever sleeps can help with the parts of this batch, or begin the next.
-        if state.sleeping_workers > 0 {
+        let has_parts_to_share = self.plan.sample_count(batch) > self.plan.part_samples;
+        let has_room = state.batches.len() < self.plan.prefetch;
+        if state.sleeping_workers > 0 && (has_parts_to_share || has_room) {
             self.room.notify_all();
         }
     }
@@ -175,7 +180,7 @@ impl Queue {
     fn take_front(&self, mut state: MutexGuard<'_, State>) -> Result<Next> {
         let progress = state.batches.pop_front();
         state.front += 1;
-        if state.sleeping_workers > 0 {
+        if state.sleeping_workers > 0 && state.batches.len() <= self.low_water {
             self.room.notify_one();
         }
         match progress {

@@ -1,0 +1,130 @@
+# ruff: noqa: PLC0415 - a framework is imported only in the process that measures it
+"""Who is measured: one function a contender.
+
+A contender gets a workload and a number of threads (or worker processes, where it has those), builds what it
+needs once, and returns a callable that starts one epoch: an iterator of `(x, y)` batches in a new shuffled
+order, the last short batch included. Whatever it imports, it names in `@contender`, so that imports are timed
+apart from building.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from workloads import MEAN, STD, Workload
+
+if TYPE_CHECKING:
+    import npyfeed
+
+Epoch = Callable[[], Iterator[tuple[Any, Any]]]
+"""Starts one epoch. A batch has `shape`, and `numpy.asarray` reads it."""
+Build = Callable[[Workload, int], Epoch]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way to feed: its name, the modules it imports, and the function that builds it."""
+
+    name: str
+    modules: tuple[str, ...]
+    build: Build
+
+    def missing(self) -> list[str]:
+        """The packages it imports that are not installed."""
+        packages = dict.fromkeys(module.partition(".")[0] for module in self.modules)
+        return [package for package in packages if find_spec(package) is None]
+
+
+CONTENDERS: dict[str, Contender] = {}
+"""In the order in which they are measured and listed."""
+
+
+def contender(name: str, *modules: str) -> Callable[[Build], Build]:
+    """Enter a contender."""
+
+    def enter(build: Build) -> Build:
+        CONTENDERS[name] = Contender(name, modules, build)
+        return build
+
+    return enter
+
+
+@contender("torch-naive", "torch", "torchvision.transforms", "torch_datasets")
+def torch_naive(workload: Workload, threads: int) -> Epoch:
+    """As people write it: `__getitem__`, ToTensor and Normalize, a DataLoader with worker processes."""
+    from torch.utils.data import DataLoader
+    from torch_datasets import NaiveDataset
+    from torchvision import transforms
+
+    steps = [transforms.ToTensor()] + ([transforms.Normalize(MEAN, STD)] if workload.normalise else [])
+    dataset = NaiveDataset(workload, transforms.Compose(steps))
+    loader = DataLoader(
+        dataset,
+        batch_size=workload.batch_size,
+        shuffle=True,
+        num_workers=threads,
+        persistent_workers=True,
+    )
+    return lambda: iter(loader)
+
+
+@contender("torch-expert", "torch", "torch_datasets")
+def torch_expert(workload: Workload, threads: int) -> Epoch:
+    """The best that a DataLoader allows: `__getitems__`, few passes, batches written into shared memory."""
+    from torch.utils.data import DataLoader
+    from torch_datasets import ExpertDataset
+
+    loader = DataLoader(
+        ExpertDataset(workload),
+        batch_size=workload.batch_size,
+        shuffle=True,
+        num_workers=threads,
+        persistent_workers=True,
+        collate_fn=_as_it_is,
+    )
+    return lambda: iter(loader)
+
+
+def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - torch types what it collates as a list
+    return batch
+
+
+@contender("torch-hand", "torch", "torch_datasets")
+def torch_hand(workload: Workload, threads: int) -> Epoch:
+    """The best without a DataLoader: a loop over shuffled indices in threads of the training process."""
+    from torch_datasets import Samples, large_samples_by_hand, small_samples_by_hand
+
+    samples = Samples(workload)
+    by_hand = large_samples_by_hand if samples.large else small_samples_by_hand
+    return by_hand(samples, workload.batch_size, threads)
+
+
+@contender("npyfeed", "torch", "npyfeed", "npyfeed.transforms", "npyfeed.torch")
+def npyfeed_torch(workload: Workload, threads: int) -> Epoch:
+    """The project itself, handing out torch tensors."""
+    from npyfeed.torch import DataLoader
+
+    dataset = _npyfeed_dataset(workload)
+    loader = DataLoader(dataset, batch_size=workload.batch_size, shuffle=True, num_workers=threads)
+    return lambda: iter(loader)
+
+
+@contender("npyfeed-numpy", "npyfeed", "npyfeed.transforms")
+def npyfeed_numpy(workload: Workload, threads: int) -> Epoch:
+    """The project itself, handing out NumPy arrays."""
+    import npyfeed as nf
+
+    dataset = _npyfeed_dataset(workload)
+    loader = nf.Loader(dataset, batch_size=workload.batch_size, shuffle=True, seed=0, threads=threads)
+    return lambda: iter(loader)
+
+
+def _npyfeed_dataset(workload: Workload) -> npyfeed.Dataset:
+    import npyfeed as nf
+    from npyfeed import transforms as T
+
+    steps = [T.ToTensor()] + ([T.Normalize(MEAN, STD)] if workload.normalise else [])
+    return nf.Dataset(x=str(workload.x_path), y=str(workload.y_path)).map(x=steps)
