@@ -12,8 +12,8 @@ use crate::network::{LANE_COUNT, Network};
 
 /// A shuffle of the samples `0..sample_count`: a bijection from places in the order to samples.
 ///
-/// Every place is computed on its own, in constant time and without memory: there is no list of samples
-/// to build before an epoch, to hold during it, or to replay after a restart. The same
+/// Every place is computed on its own, at a cost that does not grow with the number of samples. There is
+/// no list of samples to build before an epoch, to hold during it, or to replay after a restart. The same
 /// (`sample_count`, key) gives the same order on every machine and in every version.
 ///
 /// All orders come equally often as far as tests tell them apart from a Fisher–Yates shuffle, which is
@@ -92,6 +92,7 @@ impl Shuffle {
     fn fill_block(&self, start: u64, samples: &mut [u64]) {
         for (chunk, samples) in (0..).zip(samples.chunks_mut(LANE_COUNT)) {
             let start = start + chunk * LANE_COUNT as u64;
+            // The last chunk may be short: its lanes beyond the last place are computed and not kept.
             let mut lanes = std::array::from_fn(|lane| narrow(start + lane as u64));
             self.network.forward_narrow(&mut lanes);
             samples.iter_mut().zip(lanes).for_each(|(sample, lane)| *sample = u64::from(lane));
