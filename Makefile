@@ -1,4 +1,4 @@
-# Everything a fresh machine needs beyond Python >= 3.10, a C compiler and Rust is fetched into .venv and target/.
+# What a fresh machine needs beyond Python >= 3.10, a C compiler and Rust is fetched into .venv and target/.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -53,13 +53,15 @@ test: fmt clippy ruff mypy native stubtest cargo-test pytest ## everything; ends
 .PHONY: build
 build: $(VENV)/.stamp-dev native ## the release extension, in .venv, ready to import
 
-# Without a sanitizer, so that stable Rust will do: what is fuzzed parses without `unsafe`, and a panic is the find.
+# The seeds are the test data; what is found beyond them goes to fuzz/corpus. Without a sanitizer, so that stable
+# Rust will do: what is fuzzed parses without `unsafe`, and a panic is the find.
 .PHONY: fuzz
 fuzz: rust $(VENV)/bin/cargo-fuzz ## feed every fuzz target for FUZZ_SECONDS (60); needs a C++ compiler
 	@cargo_fuzz='$(abspath $(VENV))/bin/cargo-fuzz'; cd fuzz && targets=$$("$$cargo_fuzz" list) || exit 1; \
 	for target in $$targets; do \
 		printf '\n== fuzz %s, %s s\n' "$$target" '$(FUZZ_SECONDS)'; \
-		"$$cargo_fuzz" run --sanitizer none "$$target" -- \
+		mkdir -p "corpus/$$target" || exit 1; \
+		"$$cargo_fuzz" run --sanitizer none "$$target" "corpus/$$target" ../testdata/valid ../testdata/hostile -- \
 			-max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; \
 	done
 
@@ -81,6 +83,7 @@ help: ## this list
 fmt: rust-tools
 	$(call step,rustfmt)
 	@cargo fmt --all --check
+	@cargo fmt --manifest-path fuzz/Cargo.toml --check # a workspace of its own
 
 # All crates, with the extension, which cargo's default members leave to maturin.
 clippy: rust-tools $(python)
