@@ -3,13 +3,16 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, final
+from typing import Any, TypedDict, final, type_check_only
 
 import numpy as np
 import torch
 
+__all__ = ["Array", "Dataset", "Epoch", "Loader", "__version__", "open"]
+
 __version__: str
 
+@type_check_only
 class LoaderOptions(TypedDict):
     """What a loader is asked for. `None`: chosen."""
 

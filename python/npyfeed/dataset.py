@@ -31,7 +31,7 @@ class Dataset:
 
     Args:
         columns: for each name, the path of an .npy file whose rows are the samples, an ndarray (not
-            copied: do not change it while batches are made of it), or an `Array`.
+            copied: do not change or resize it while batches are made of it), or an `Array`.
 
     Raises:
         FileNotFoundError, PermissionError, IsADirectoryError, OSError: a file cannot be opened.
@@ -51,7 +51,7 @@ class Dataset:
     def _adopt(self, native: _native.Dataset) -> None:
         self._native = native
         self._spec = {name: ColumnSpec(dtype, shape) for name, dtype, shape in native.spec()}
-        self._batch_type = batch_type(tuple(self._spec))
+        self.batch_type = _batch_type(tuple(self._spec))
 
     @classmethod
     def _of(cls, native: _native.Dataset) -> "Dataset":
@@ -108,12 +108,12 @@ class Dataset:
     def __len__(self) -> int:
         return len(self._native)
 
-    def __getitem__(self, key: int | slice | Sequence[int]) -> Any:  # noqa: ANN401, a namedtuple of arrays
+    def __getitem__(self, key: "int | slice | Sequence[int] | np.ndarray[Any, Any]") -> Any:  # noqa: ANN401, a namedtuple of arrays
         """One sample for an index; samples stacked for a slice or a sequence of indices."""
         if isinstance(key, slice | Sequence | np.ndarray):
-            return self._batch_type(*self._native.batch(self._indices(key)))
+            return self.batch_type(*self._native.batch(self._indices(key)))
         stacked = self._native.batch(self._indices([operator.index(key)]))
-        return self._batch_type(*(array[0] for array in stacked))
+        return self.batch_type(*(array[0] for array in stacked))
 
     def __repr__(self) -> str:
         columns = ", ".join(f"{name}: {spec.dtype} {list(spec.shape)}" for name, spec in self._spec.items())
@@ -134,11 +134,13 @@ class Dataset:
         wrong = indices[(indices < -count) | (indices >= count)]
         if wrong.size:
             raise IndexError(f"expected sample indices from {-count} to {count - 1}, found {wrong[0]}")
-        return np.where(indices < 0, indices + count, indices).astype(np.uint64)
+        wrapped = indices.astype(np.uint64)
+        wrapped[indices < 0] += np.uint64(count)  # modulo 2**64, as the conversion was
+        return wrapped
 
 
 @functools.cache
-def batch_type(columns: tuple[str, ...]) -> Any:  # noqa: ANN401, a class made here, of which mypy knows nothing
+def _batch_type(columns: tuple[str, ...]) -> Any:  # noqa: ANN401, a class made here, of which mypy knows nothing
     """The namedtuple of a batch with these columns."""
     try:
         return namedtuple("Batch", columns)  # noqa: PYI024, the names come at run time

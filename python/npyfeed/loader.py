@@ -1,6 +1,6 @@
 """Batches of a dataset, epoch after epoch, as NumPy arrays."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from npyfeed import _native
@@ -40,13 +40,14 @@ class Loader:
         seed: what the shuffle is drawn from. The same seed gives the same bytes, whatever the threads.
         drop_last: whether a last batch with fewer samples is left out.
         threads: worker threads; `None`: one for each processor this process may use.
-        prefetch: batches filled ahead, at most; `None`: as many as fit `memory`.
+        prefetch: batches filled ahead, at most; `None`: as many as fit `memory`, 64 at most.
         memory: bytes of batches filled ahead, at most; `None`: 64 MiB, or two batches if they are larger.
         epoch: the number of the first epoch.
         as_dict: whether batches are dicts.
 
     Raises:
-        MismatchError: `batch_size`, `threads` or `prefetch` is 0, or `memory` is less than one batch.
+        MismatchError: an option is out of its range, or `memory` is less than one batch.
+        UnsupportedError: the dataset is none of ours, an option no integer, or NumPy lacks the dtype.
 
     >>> import numpy as np, npyfeed as nf
     >>> loader = nf.Loader(nf.Dataset(x=np.arange(10)), batch_size=4)
@@ -68,7 +69,15 @@ class Loader:
         epoch: int = 0,
         as_dict: bool = False,
     ) -> None:
-        options: _native.LoaderOptions = {
+        if not isinstance(dataset, Dataset):
+            raise UnsupportedError(
+                f"cannot make a loader: expected an npyfeed.Dataset, found {type(dataset).__name__}; "
+                "nf.Dataset(x=numpy.asarray(...)) makes one"
+            )
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+        self._options: _native.LoaderOptions = {
             "batch_size": batch_size,
             "shuffle": shuffle,
             "seed": seed,
@@ -78,12 +87,8 @@ class Loader:
             "memory": memory,
             "epoch": epoch,
         }
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self._native = _native.Loader(dataset._native, options)  # noqa: SLF001, the two are one house
-        self._as_dict = as_dict
-        self._shown = {"batch_size": batch_size, "shuffle": shuffle, "seed": seed, "drop_last": drop_last}
-        self._finish = self._finisher()
+        self._finish = self._finisher(as_dict=as_dict)
+        self._native = _native.Loader(dataset._native, self._options)  # noqa: SLF001, the two are one house
 
     def __iter__(self) -> Iterator[Any]:
         """The next epoch. Its threads end with it, and with the iterator if that is dropped before."""
@@ -108,18 +113,19 @@ class Loader:
 
     def __repr__(self) -> str:
         chosen = {"threads": self._native.threads, "prefetch": self._native.prefetch}
-        options = ", ".join(f"{name}={value}" for name, value in {**self._shown, **chosen}.items())
-        return f"npyfeed.Loader({self.dataset!r}, {options})"
+        options = ", ".join(f"{name}={value}" for name, value in {**self._options, **chosen}.items())
+        return f"<{type(self).__module__}.{type(self).__name__} of {self.dataset!r}, {options}>"
 
-    def _finisher(self) -> Any:  # noqa: ANN401, a callable from arrays to a batch
+    def _finisher(self, *, as_dict: bool) -> Callable[[tuple[Any, ...]], Any]:
         """What makes a batch of the engine's arrays."""
-        columns = self.dataset.columns
         for name, spec in self.dataset.spec.items():
             if spec.dtype == "bfloat16":
                 raise UnsupportedError(
                     f"column '{name}': NumPy has no bfloat16; use npyfeed.torch.DataLoader, or "
                     "ToDtype('float32')"
                 )
-        if self._as_dict:
+        if as_dict:
+            columns = self.dataset.columns
             return lambda arrays: dict(zip(columns, arrays, strict=True))
-        return self.dataset._batch_type._make  # noqa: SLF001, the two are one house
+        make: Callable[[tuple[Any, ...]], Any] = self.dataset.batch_type._make
+        return make

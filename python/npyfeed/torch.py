@@ -1,6 +1,6 @@
 """PyTorch: batches and arrays as torch tensors, without a copy."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,12 +8,12 @@ import torch
 
 from npyfeed import _native
 from npyfeed.dataset import Dataset
-from npyfeed.loader import Stats
+from npyfeed.loader import Loader
 
 __all__ = ["DataLoader", "from_array"]
 
 
-class DataLoader:
+class DataLoader(Loader):
     """`torch.utils.data.DataLoader` over an npyfeed `Dataset`: torch tensors out, threads inside.
 
     A batch is a namedtuple of tensors, one for each column; it unpacks as `images, labels`. Each tensor
@@ -27,12 +27,13 @@ class DataLoader:
         drop_last: whether a last batch with fewer samples is left out.
         seed: what the shuffle is drawn from; `None`: drawn from torch's generator, so that
             `torch.manual_seed` settles it, as it does for torch's own loader.
-        prefetch: batches filled ahead, at most; `None`: as many as fit `memory`.
+        prefetch: batches filled ahead, at most; `None`: as many as fit `memory`, 64 at most.
         memory: bytes of batches filled ahead, at most; `None`: 64 MiB, or two batches if they are larger.
         epoch: the number of the first epoch.
 
     Raises:
-        MismatchError: an option is 0 or does not fit the dataset.
+        MismatchError: an option is out of its range, or `memory` is less than one batch.
+        UnsupportedError: the dataset is none of ours, or an option no integer.
 
     >>> import numpy as np, npyfeed as nf
     >>> from npyfeed.torch import DataLoader
@@ -56,43 +57,24 @@ class DataLoader:
     ) -> None:
         if seed is None:
             seed = _drawn_seed() if shuffle else 0
-        options: _native.LoaderOptions = {
-            "batch_size": batch_size,
-            "shuffle": shuffle,
-            "seed": seed,
-            "drop_last": drop_last,
-            "threads": num_workers or None,
-            "prefetch": prefetch,
-            "memory": memory,
-            "epoch": epoch,
-        }
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self.drop_last = drop_last
-        self._native = _native.Loader(dataset._native, options)  # noqa: SLF001, the two are one house
-        self._bfloat16 = [spec.dtype == "bfloat16" for spec in dataset.spec.values()]
+        super().__init__(
+            dataset,
+            batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            drop_last=drop_last,
+            threads=num_workers or None,
+            prefetch=prefetch,
+            memory=memory,
+            epoch=epoch,
+        )
 
-    def __iter__(self) -> Iterator[Any]:
-        """The next epoch. Its threads end with it, and with the iterator if that is dropped before."""
-        make, from_numpy = self.dataset._batch_type, torch.from_numpy  # noqa: SLF001, the two are one house
-        if any(self._bfloat16):
-            for arrays in self._native:
-                yield make(*map(_tensor, arrays, self._bfloat16))
-            return
-        for arrays in self._native:
-            yield make(*map(from_numpy, arrays))
-
-    def __len__(self) -> int:
-        """Batches in an epoch."""
-        return len(self._native)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch that the next `iter` begins."""
-        self._native.set_epoch(epoch)
-
-    def stats(self) -> Stats:
-        """What has been done so far."""
-        return Stats(**self._native.stats())
+    def _finisher(self, *, as_dict: bool) -> Callable[[tuple[Any, ...]], Any]:  # noqa: ARG002, of the NumPy loader
+        make, from_numpy = self.dataset.batch_type, torch.from_numpy
+        is_bfloat16 = [spec.dtype == "bfloat16" for spec in self.dataset.spec.values()]
+        if any(is_bfloat16):
+            return lambda arrays: make(*map(_tensor, arrays, is_bfloat16))
+        return lambda arrays: make(*map(from_numpy, arrays))
 
 
 def from_array(array: _native.Array) -> torch.Tensor:

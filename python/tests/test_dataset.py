@@ -43,6 +43,14 @@ def test_one_index_gives_a_sample_and_several_give_them_stacked(dataset: nf.Data
     assert dataset[[]].x.shape == (0, 3)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
+def test_indices_may_be_of_any_integer_dtype(dtype: str) -> None:
+    dataset = nf.Dataset(x=np.arange(1797))
+    assert dataset[np.array([1, 100], dtype)].x.tolist() == [1, 100]
+    if dtype.startswith("i"):
+        assert dataset.select(np.array([-1, 3, -128], dtype))[:].x.tolist() == [1796, 3, 1669]
+
+
 @pytest.mark.parametrize("key", [20, -21, [0, 20], np.array([-21])])
 def test_an_index_beyond_the_end_is_an_index_error(dataset: nf.Dataset, key: Any) -> None:
     with pytest.raises(IndexError, match="from -20 to 19"):
@@ -103,6 +111,11 @@ def test_a_split_depends_on_its_seed_and_on_nothing_else(dataset: nf.Dataset) ->
     assert labels(1) != sorted(labels(1))
 
 
+def test_a_seed_that_is_none_is_named(dataset: nf.Dataset) -> None:
+    with pytest.raises(nf.MismatchError, match="cannot split the dataset: expected seed from 0"):
+        dataset.split([0.5, 0.5], seed=-1)
+
+
 @pytest.mark.parametrize("fractions", [[0.8, 0.3], [0.5], [-0.5, 1.5], [float("nan"), 1.0], []])
 def test_fractions_that_are_no_split_are_refused(dataset: nf.Dataset, fractions: list[float]) -> None:
     with pytest.raises(nf.MismatchError, match="cannot split"):
@@ -116,11 +129,13 @@ def test_columns_of_unequal_length_are_named() -> None:
 
 WRONG_COLUMNS: dict[str, tuple[Any, type[Exception], str]] = {
     "a missing file": ("none.npy", FileNotFoundError, r"column 'x'.*none\.npy.*working directory"),
-    "a number": (3, TypeError, "column 'x': expected the path"),
+    "a number": (3, nf.UnsupportedError, "column 'x': expected the path"),
+    "a list": ([1, 2], nf.UnsupportedError, "column 'x': expected the path.*asarray"),
     "a scalar array": (np.array(3.0), nf.MismatchError, r"column 'x'.*first axis counts"),
     "objects": (np.array([{}]), nf.UnsupportedError, "column 'x'.*object"),
     "strings": (np.array(["a"]), nf.UnsupportedError, "column 'x'"),
     "big-endian": (np.zeros(3, ">f4"), nf.UnsupportedError, "column 'x'.*newbyteorder"),
+    "a masked array": (np.ma.masked_array([1, 2], [False, True]), nf.UnsupportedError, r"column 'x'.*filled"),
     "strided": (np.zeros((3, 4))[:, ::2], nf.UnsupportedError, "column 'x'.*ascontiguousarray"),
     "Fortran order": (np.zeros((3, 4), order="F"), nf.UnsupportedError, "column 'x'.*ascontiguousarray"),
 }
@@ -131,6 +146,21 @@ def test_a_column_that_cannot_be_is_named(name: str) -> None:
     source, expected, message = WRONG_COLUMNS[name]
     with pytest.raises(expected, match=message):
         nf.Dataset(x=source)
+
+
+def test_shapes_that_only_claim_to_be_large_are_errors(tmp_path: Path) -> None:
+    def claiming(shape: str, descr: str) -> Path:
+        text = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+        path = tmp_path / "claims.npy"
+        path.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+        return path
+
+    with pytest.raises(OSError, match="hold 576460752303423488 sample indices"):
+        nf.Dataset(x=claiming(f"({2**60}, 0)", "|u1")).split([0.5, 0.5])
+    clips = nf.Dataset(x=claiming(f"(1, {2**40}, 3, 0, 5)", "<f4"))
+    assert clips.map(x=T.Normalize((1, 2, 3), 1))[0].x.size == 0
+    with pytest.raises(nf.MismatchError, match="more bytes than"):
+        nf.Dataset(x=claiming(f"(0, {2**62})", "|u1")).map(x=T.ToDtype("float64"))
 
 
 def test_no_columns_and_names_that_cannot_be() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# A crate depends only on crates of a lower level. DESIGN.md section 3 draws the picture.
+# A crate depends only on crates of a lower level. ARCHITECTURE.md draws the picture.
 LEVELS = {
     "npyfeed-array": 0,
     "npyfeed-io": 0,
@@ -27,7 +27,6 @@ LEVELS = {
     "npyfeed-kernel": 1,
     "npyfeed": 2,
     "npyfeed-python": 3,
-    "npyfeed-cli": 3,
 }
 UNSAFE_CRATES = {"npyfeed-io", "npyfeed-kernel"}  # below the product, only these have islands of `unsafe`
 

@@ -36,8 +36,11 @@ def test_batches_equal_those_of_torchs_own_loader() -> None:
 
 
 def test_tensors_share_the_engines_memory_and_train() -> None:
-    (batch,) = DataLoader(nf.Dataset(x=np.ones((4, 3), "float32")), batch_size=4)
-    assert batch.x.data_ptr() % 64 == 0
+    loader = DataLoader(nf.Dataset(x=np.ones((4, 3), "float32")), batch_size=4, prefetch=1)
+    addresses = {batch.x.data_ptr() for _ in range(100) for batch in loader}
+    assert len(addresses) <= 1 + 4  # the engine's few buffers, again and again
+    (batch,) = loader
+    assert batch.x.data_ptr() in addresses
     batch.x.requires_grad_().sum().backward()
     assert batch.x.grad is not None
 
@@ -61,6 +64,16 @@ def test_manual_seed_settles_the_order() -> None:
     assert order(1) == order(1)
     assert order(1) != order(2)
     assert sorted(order(1)) == list(range(100))
+
+
+def test_it_is_a_loader_that_begins_at_iter_and_says_what_was_chosen() -> None:
+    loader = DataLoader(nf.Dataset(x=np.arange(10)), 4, num_workers=3)
+    assert isinstance(loader, nf.Loader)
+    epoch = iter(loader)
+    assert loader.epoch == 1
+    assert [batch.x.tolist() for batch in epoch] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert "npyfeed.torch.DataLoader" in repr(loader)
+    assert "threads=3" in repr(loader)
 
 
 def test_a_seed_of_its_own_leaves_torchs_generator_alone() -> None:

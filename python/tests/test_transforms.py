@@ -152,6 +152,13 @@ MISFITS: dict[str, tuple[tuple[int, ...], str, list[Any], type[Exception], str]]
         nf.MismatchError,
         r"step 2 \(ToTensor\)",
     ),
+    "Normalize before ToTensor, of a float": (
+        (3, 4, 3),
+        "float32",
+        [T.Normalize((0, 1, 2), 1), T.ToTensor()],
+        nf.MismatchError,
+        r"step 2 \(ToTensor\): expected a sample with its channels last",
+    ),
     "Normalize a vector": ((8,), "float32", [T.Normalize(0, 1)], nf.MismatchError, "channel, height, width"),
     "float to integer": ((8,), "float32", [T.ToDtype("int64")], nf.UnsupportedError, "lose values"),
     "narrower integer": ((8,), "int64", [T.ToDtype("int32")], nf.UnsupportedError, "lose values"),

@@ -38,7 +38,7 @@ impl Buffer {
     pub fn zeroed(len_bytes: usize) -> std::io::Result<Buffer> {
         let memory = if len_bytes < MAP_MIN_BYTES {
             let lines = len_bytes.div_ceil(ALIGNMENT_BYTES);
-            Memory::Lines(vec![bytemuck::Zeroable::zeroed(); lines])
+            Memory::Lines(zeroed_lines(lines)?)
         } else {
             Memory::Map(huge_page_map(len_bytes)?)
         };
@@ -65,6 +65,12 @@ impl Buffer {
     pub fn len_bytes(&self) -> usize {
         self.len_bytes
     }
+}
+
+/// As `vec![zero; count]`, except that memory that is short is an error.
+fn zeroed_lines(count: usize) -> std::io::Result<Vec<Line>> {
+    let lines = bytemuck::allocation::try_zeroed_slice_box(count);
+    lines.map(Vec::from).map_err(|()| std::io::ErrorKind::OutOfMemory.into())
 }
 
 fn huge_page_map(len_bytes: usize) -> std::io::Result<MmapMut> {

@@ -43,7 +43,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// Every dtype, in the order of the table in `docs/formats.md`.
+    /// Every dtype: bool, signed, unsigned, float.
     pub const ALL: [Dtype; 13] = [
         Dtype::Bool,
         Dtype::I8,

@@ -1,9 +1,9 @@
 //! The choice of the loop, made once, and the door to it.
 
-use crate::arch::{Cpu, Standardize};
+use crate::arch::{Cpu, DefaultFloats, Standardize};
 use crate::block::Block;
 use crate::pass::{Arrangement, Pass, PassError};
-use crate::table::{Table, treats_channels_alike};
+use crate::table::{Table, distinct_channels};
 use crate::{moves, plain};
 
 /// How results are written.
@@ -39,6 +39,7 @@ impl Kernel {
     pub fn new(pass: Pass, stores: Stores, cpu: Cpu) -> Result<Kernel, PassError> {
         pass.check()?;
         let pass = simplify(pass);
+        let _floats = DefaultFloats::begin(); // the table is computed here, on the thread of the user
         let work = choose(&pass, stores, cpu);
         Ok(Kernel { pass, work })
     }
@@ -88,7 +89,7 @@ fn simplify(mut pass: Pass) -> Pass {
     if pass.channels == 1 || pass.pixels == 1 {
         pass.arrangement = Arrangement::Planar;
     }
-    if pass.arrangement == Arrangement::Planar && treats_channels_alike(&pass) {
+    if pass.arrangement == Arrangement::Planar && distinct_channels(&pass) == 1 {
         pass.pixels *= pass.channels;
         pass.channels = 1;
     }

@@ -44,6 +44,7 @@ mod pass;
 mod plain;
 mod table;
 
-pub use arch::{Cpu, prefetch};
+pub use arch::{Cpu, DefaultFloats, prefetch};
 pub use kernel::{Kernel, Stores};
 pub use pass::{Arrangement, Pass, PassError, Step};
+pub use plain::rounded;

@@ -13,7 +13,8 @@ pub enum Arrangement {
 
 /// One piece of arithmetic on each element.
 ///
-/// Numbers have one entry, or one a channel. They are rounded to the dtype of the element they meet.
+/// Numbers have one entry, or one a channel; fewer are repeated over the channels, as those of a clip
+/// of images are. They are rounded to the dtype of the element they meet.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
     /// To a floating-point dtype. 16-bit dtypes are reached through f32, as in PyTorch.
@@ -62,8 +63,10 @@ pub enum PassError {
         /// The dtype asked for.
         found: Dtype,
     },
-    /// Neither one number nor one a channel.
-    #[error("step {step} has {found} numbers, expected 1 or {channels} (one a channel)")]
+    /// Neither one number nor one a channel, nor so many that they repeat evenly.
+    #[error(
+        "step {step} has {found} numbers, expected 1 or {channels} (one a channel), or a divisor of that"
+    )]
     NumberCount {
         /// The index of the step.
         step: usize,
@@ -137,7 +140,7 @@ impl Pass {
                 if !dtype.is_float() {
                     return Err(PassError::IntegerArithmetic { step, found: dtype });
                 }
-                if numbers.len() != 1 && numbers.len() != self.channels {
+                if numbers.is_empty() || !self.channels.is_multiple_of(numbers.len()) {
                     let found = numbers.len();
                     return Err(PassError::NumberCount { step, channels: self.channels, found });
                 }

@@ -88,7 +88,18 @@ pub(crate) fn single_number(dtype: Dtype, number: f64) -> f32 {
     round_to(dtype, number as f32)
 }
 
-/// The number for `channel`, where there is one for all or one for each.
+/// A number as it meets elements of `dtype`: what a step computes with.
+///
+/// ```
+/// use npyfeed_array::Dtype;
+/// assert_eq!(npyfeed_kernel::rounded(1e-60, Dtype::F32), 0.0);
+/// assert_eq!(npyfeed_kernel::rounded(1e-60, Dtype::F64), 1e-60);
+/// ```
+pub fn rounded(number: f64, dtype: Dtype) -> f64 {
+    if dtype == Dtype::F64 { number } else { single_number(dtype, number).into() }
+}
+
+/// The number for `channel`: the numbers repeat over the channels.
 pub(crate) fn at(numbers: &[f64], channel: usize) -> f64 {
-    if numbers.len() == 1 { numbers[0] } else { numbers[channel] }
+    numbers[channel % numbers.len()]
 }

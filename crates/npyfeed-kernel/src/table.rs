@@ -5,7 +5,7 @@ use bytemuck::Pod;
 use crate::pass::{Pass, Step};
 use crate::plain;
 
-/// The answer for every byte: `[channel, 256]`, or `[1, 256]` where all channels are treated alike.
+/// The answer for every byte: `[channel, 256]`, or fewer channels where they repeat.
 #[derive(Debug)]
 pub(crate) struct Table(Answers);
 
@@ -20,13 +20,16 @@ enum Answers {
 
 const BYTE_VALUES: usize = 256;
 
+/// Tables of more channels (a clip of a thousand frames, each normalised) would not fit the cache.
+const CHANNELS_LIMIT: usize = 1024;
+
 impl Table {
-    /// `None` unless the elements of the source are single bytes.
+    /// `None` unless the elements of the source are single bytes, and channels few.
     pub(crate) fn of(pass: &Pass) -> Option<Table> {
-        if pass.source.item_bytes() != 1 {
+        let channels = distinct_channels(pass);
+        if pass.source.item_bytes() != 1 || channels > CHANNELS_LIMIT {
             return None;
         }
-        let channels = if treats_channels_alike(pass) { 1 } else { pass.channels };
         let answers = match pass.output.item_bytes() {
             1 => Answers::One(ask(pass, channels)),
             2 => Answers::Two(ask(pass, channels)),
@@ -55,12 +58,18 @@ impl Table {
     }
 }
 
-/// Whether no step has a number for each channel.
-pub(crate) fn treats_channels_alike(pass: &Pass) -> bool {
-    pass.steps.iter().all(|step| match step {
-        Step::Cast(_) => true,
-        Step::Multiply(numbers) | Step::Divide(numbers) | Step::Subtract(numbers) => numbers.len() == 1,
-    })
+/// After how many channels their treatment repeats.
+pub(crate) fn distinct_channels(pass: &Pass) -> usize {
+    let counts = pass.steps.iter().map(|step| match step {
+        Step::Cast(_) => 1,
+        Step::Multiply(numbers) | Step::Divide(numbers) | Step::Subtract(numbers) => numbers.len(),
+    });
+    let (least, most) = counts.fold((usize::MAX, 1), |(least, most), count| match count {
+        1 => (least, most),
+        several => (least.min(several), most.max(several)),
+    });
+    // Steps of unlike periods repeat together after all channels at the latest.
+    if least == usize::MAX || least == most { most } else { pass.channels }
 }
 
 fn ask<Bits: Pod>(pass: &Pass, channels: usize) -> Vec<Bits> {
@@ -74,7 +83,7 @@ fn ask<Bits: Pod>(pass: &Pass, channels: usize) -> Vec<Bits> {
 }
 
 fn channel_answers<Bits>(answers: &[Bits], channel: usize) -> &[Bits] {
-    let first = if answers.len() == BYTE_VALUES { 0 } else { channel * BYTE_VALUES };
+    let first = channel * BYTE_VALUES % answers.len();
     &answers[first..first + BYTE_VALUES]
 }
 

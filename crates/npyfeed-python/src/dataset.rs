@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use npyfeed::{Array, ColumnSource, Dataset};
-use numpy::{PyReadonlyArray1, PyUntypedArray};
-use pyo3::exceptions::PyTypeError;
+use numpy::{PyArrayMethods, PyReadonlyArray1, PyUntypedArray};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use crate::array::PyArray;
-use crate::error::to_python;
+use crate::error::{to_python, unsupported};
 use crate::export;
+use crate::loader::integer;
 use crate::transform::chain;
 
 /// Named columns of one length.
@@ -37,11 +37,12 @@ impl PyDataset {
     }
 
     fn select(&self, py: Python<'_>, indices: PyReadonlyArray1<'_, u64>) -> PyResult<PyDataset> {
-        let indices = indices.as_slice()?;
-        wrap(py, py.detach(|| self.dataset.select(indices)))
+        let indices = indices.to_vec()?; // what Python cannot change meanwhile
+        wrap(py, py.detach(|| self.dataset.select(&indices)))
     }
 
-    fn split(&self, py: Python<'_>, fractions: Vec<f64>, seed: u64) -> PyResult<Vec<PyDataset>> {
+    fn split(&self, py: Python<'_>, fractions: Vec<f64>, seed: Bound<'_, PyAny>) -> PyResult<Vec<PyDataset>> {
+        let seed = integer("cannot split the dataset", "seed", &seed)?;
         let parts = py.detach(|| self.dataset.split(&fractions, seed));
         let parts = parts.map_err(|error| to_python(py, error))?;
         Ok(parts.into_iter().map(|dataset| PyDataset { dataset }).collect())
@@ -62,8 +63,8 @@ impl PyDataset {
         py: Python<'py>,
         indices: PyReadonlyArray1<'_, u64>,
     ) -> PyResult<Bound<'py, PyList>> {
-        let indices = indices.as_slice()?;
-        let batch = py.detach(|| self.dataset.batch(indices)).map_err(|error| to_python(py, error))?;
+        let indices = indices.to_vec()?; // what Python cannot change meanwhile
+        let batch = py.detach(|| self.dataset.batch(&indices)).map_err(|error| to_python(py, error))?;
         let arrays = batch.into_columns().into_iter().map(|column| {
             let descr = export::descr(py, column.spec().dtype)?;
             export::column(py, column, &descr)
@@ -80,18 +81,36 @@ fn wrap(py: Python<'_>, dataset: npyfeed::Result<Dataset>) -> PyResult<PyDataset
     dataset.map(|dataset| PyDataset { dataset }).map_err(|error| to_python(py, error))
 }
 
+/// A masked array is an ndarray whose mask would be ignored.
+fn refuse_mask(name: &str, array: &Bound<'_, PyUntypedArray>) -> PyResult<()> {
+    if !array.hasattr("mask")? {
+        return Ok(());
+    }
+    Err(unsupported(
+        array.py(),
+        format!(
+            "column '{name}': expected an ndarray without a mask, found a masked one; pass array.filled(value)"
+        ),
+    ))
+}
+
 fn column_source(name: &str, source: &Bound<'_, PyAny>) -> PyResult<ColumnSource> {
     if let Ok(array) = source.cast::<PyArray>() {
         return Ok(Array::clone(&array.get().array).into());
     }
     if let Ok(array) = source.cast::<PyUntypedArray>() {
+        refuse_mask(name, array)?;
         return Ok(export::from_ndarray(name, array)?.into());
     }
     if let Ok(path) = source.extract::<PathBuf>() {
         return Ok(path.into());
     }
     let found = source.get_type().name()?;
-    Err(PyTypeError::new_err(format!(
-        "column '{name}': expected the path of an .npy file, an ndarray or an npyfeed.Array, found {found}"
-    )))
+    Err(unsupported(
+        source.py(),
+        format!(
+            "column '{name}': expected the path of an .npy file, an ndarray or an npyfeed.Array, found {found}; \
+             pass numpy.asarray(...)"
+        ),
+    ))
 }

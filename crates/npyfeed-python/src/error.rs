@@ -1,5 +1,7 @@
 //! From the engine's errors to Python's.
 
+use std::io::ErrorKind as ErrorKindOfIo;
+
 use npyfeed::{Error, ErrorKind};
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
@@ -14,7 +16,7 @@ pub(crate) fn to_python(py: Python<'_>, error: Error) -> PyErr {
         ErrorKind::Mismatch => mismatch(py, message),
         ErrorKind::Unsupported => unsupported(py, message),
         ErrorKind::Io => system(&error, message),
-        ErrorKind::Internal => PyRuntimeError::new_err(message),
+        ErrorKind::Closed | ErrorKind::Internal => PyRuntimeError::new_err(message),
     }
 }
 
@@ -53,7 +55,9 @@ fn system(error: &Error, message: String) -> PyErr {
 
 /// The system's number, or the number of what we found out ourselves.
 fn error_number(error: &std::io::Error) -> Option<i32> {
+    const ENOMEM: i32 = 12;
     const EISDIR: i32 = 21;
-    let own = (error.kind() == std::io::ErrorKind::IsADirectory).then_some(EISDIR);
+    let found_out = [(ErrorKindOfIo::OutOfMemory, ENOMEM), (ErrorKindOfIo::IsADirectory, EISDIR)];
+    let own = found_out.into_iter().find(|(kind, _)| *kind == error.kind()).map(|(_, number)| number);
     error.raw_os_error().or(own)
 }

@@ -68,6 +68,7 @@ unsafe fn ndarray<'py>(
     owner: Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = owner.py();
+    let axis_count = c_int::try_from(shape.len())?;
     let mut shape: Vec<npy_intp> = shape.iter().map(|length| length.cast_signed()).collect();
     // SAFETY: NumPy is imported when its interface is first asked for; the call takes over `descr`,
     // copies the shape, and returns a new reference or null with an exception set.
@@ -76,7 +77,7 @@ unsafe fn ndarray<'py>(
             py,
             get_type_object(py, NpyTypes::PyArray_Type),
             descr.into_dtype_ptr(),
-            c_int::try_from(shape.len())?,
+            axis_count,
             shape.as_mut_ptr(),
             std::ptr::null_mut(),
             start.as_ptr().cast(),
@@ -116,8 +117,9 @@ pub(crate) fn from_ndarray(name: &str, array: &Bound<'_, PyUntypedArray>) -> PyR
     let start = start.unwrap_or(NonNull::dangling());
     let bytes = NonNull::slice_from_raw_parts(start, layout.byte_count());
     // SAFETY: the elements of a C-contiguous ndarray, as many as its layout counts, stay in place while
-    // the ndarray lives (NumPy refuses to resize what is referred to). Someone may write to them
-    // meanwhile; SAFETY.md, "memory that others write".
+    // the ndarray lives, unless its owner forces it to let go of them (`resize(refcheck=False)`), which
+    // the documentation forbids. Someone may write to them meanwhile; for both see SAFETY.md, "memory
+    // that others write".
     let memory = unsafe { Memory::new(bytes, array.clone().unbind()) };
     Array::in_memory(memory, layout).map_err(|error| to_python(py, error))
 }

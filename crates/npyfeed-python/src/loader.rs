@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::dataset::PyDataset;
-use crate::error::to_python;
+use crate::error::{mismatch, to_python, unsupported};
 use crate::export;
 
 /// How often a waiting consumer looks whether Ctrl-C was pressed.
@@ -20,38 +20,27 @@ pub(crate) struct PyLoader {
     loader: Loader,
 }
 
-/// What `npyfeed.Loader` was asked for.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-struct Options {
-    batch_size: usize,
-    shuffle: bool,
-    seed: u64,
-    drop_last: bool,
-    threads: Option<usize>,
-    prefetch: Option<usize>,
-    memory: Option<usize>,
-    epoch: u64,
-}
-
 #[pymethods]
 impl PyLoader {
     #[new]
-    fn new(py: Python<'_>, dataset: &Bound<'_, PyDataset>, options: Options) -> PyResult<PyLoader> {
+    fn new(py: Python<'_>, dataset: &Bound<'_, PyDataset>, options: Bound<'_, PyDict>) -> PyResult<PyLoader> {
+        let option = |name: &str| options.as_any().get_item(name);
+        let wish = |name| integer("cannot make a loader", name, &option(name)?);
+        let may_wish = |name| if option(name)?.is_none() { Ok(None) } else { wish(name).map(Some) };
         let mut builder = Loader::builder(dataset.get().dataset.clone())
-            .batch_size(options.batch_size)
-            .shuffle(options.shuffle)
-            .seed(options.seed)
-            .drop_last(options.drop_last)
-            .epoch(options.epoch);
-        if let Some(threads) = options.threads {
-            builder = builder.threads(threads);
+            .batch_size(wish("batch_size")?.try_into()?)
+            .shuffle(option("shuffle")?.is_truthy()?)
+            .seed(wish("seed")?)
+            .drop_last(option("drop_last")?.is_truthy()?)
+            .epoch(wish("epoch")?);
+        if let Some(threads) = may_wish("threads")? {
+            builder = builder.threads(threads.try_into()?);
         }
-        if let Some(prefetch) = options.prefetch {
-            builder = builder.prefetch(prefetch);
+        if let Some(prefetch) = may_wish("prefetch")? {
+            builder = builder.prefetch(prefetch.try_into()?);
         }
-        if let Some(memory_bytes) = options.memory {
-            builder = builder.memory_bytes(memory_bytes);
+        if let Some(memory_bytes) = may_wish("memory")? {
+            builder = builder.memory_bytes(memory_bytes.try_into()?);
         }
         let loader = builder.build().map_err(|error| to_python(py, error))?;
         Ok(PyLoader { loader })
@@ -60,7 +49,7 @@ impl PyLoader {
     fn __iter__(&self, py: Python<'_>) -> PyResult<PyEpoch> {
         let epoch = self.loader.begin_epoch().map_err(|error| to_python(py, error))?;
         let descrs = self.loader.spec().iter().map(|column| Ok(export::descr(py, column.dtype)?.unbind()));
-        Ok(PyEpoch { epoch, descrs: descrs.collect::<PyResult<_>>()? })
+        Ok(PyEpoch { epoch: Some(epoch), descrs: descrs.collect::<PyResult<_>>()? })
     }
 
     fn __len__(&self) -> PyResult<usize> {
@@ -102,7 +91,8 @@ impl PyLoader {
 /// One pass over the dataset. Each item is a tuple with an ndarray for each column.
 #[pyclass(name = "Epoch", module = "npyfeed._native")]
 pub(crate) struct PyEpoch {
-    epoch: Epoch,
+    /// `None` only while being dropped.
+    epoch: Option<Epoch>,
     descrs: Vec<Py<PyArrayDescr>>,
 }
 
@@ -114,7 +104,8 @@ impl PyEpoch {
 
     fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         // A batch that is ready is taken without letting go of the interpreter, which would cost more.
-        let mut next = self.epoch.next_within(Duration::ZERO);
+        let Some(epoch) = &mut self.epoch else { return Ok(None) };
+        let mut next = epoch.next_within(Duration::ZERO);
         loop {
             match next {
                 Ok(Next::Batch(batch)) => {
@@ -123,12 +114,34 @@ impl PyEpoch {
                     return PyTuple::new(py, arrays.collect::<PyResult<Vec<_>>>()?).map(Some);
                 }
                 Ok(Next::Pending) => {
-                    next = py.detach(|| self.epoch.next_within(SIGNAL_INTERVAL));
+                    // Looked at only while empty-handed: an exception here loses no batch and no error.
                     py.check_signals()?;
+                    next = py.detach(|| epoch.next_within(SIGNAL_INTERVAL));
                 }
                 Ok(Next::End) => return Ok(None),
                 Err(error) => return Err(to_python(py, error)),
             }
         }
     }
+}
+
+impl Drop for PyEpoch {
+    /// Waits for the workers without holding up the other threads of the interpreter.
+    fn drop(&mut self) {
+        let epoch = self.epoch.take();
+        Python::try_attach(|py| py.detach(|| drop(epoch)));
+    }
+}
+
+/// What Python calls an integer, if it is one from 0 to 2⁶⁴ - 1. Errors say what was being done, and for
+/// which option.
+pub(crate) fn integer(doing: &str, name: &str, value: &Bound<'_, PyAny>) -> PyResult<u64> {
+    let Ok(number) = value.extract::<i128>() else {
+        let found = value.repr()?;
+        let message = format!("{doing}: expected {name} to be an integer, found {found}");
+        return Err(unsupported(value.py(), message));
+    };
+    number.try_into().map_err(|_| {
+        mismatch(value.py(), format!("{doing}: expected {name} from 0 to 2**64 - 1, found {number}"))
+    })
 }

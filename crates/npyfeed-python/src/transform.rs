@@ -1,7 +1,6 @@
 //! From the tuples that `npyfeed.transforms` makes of its classes to the engine's transforms.
 
 use npyfeed::{Dtype, Transform, UnknownDtype};
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -27,7 +26,7 @@ fn transform(context: &str, given: &Bound<'_, PyTuple>) -> PyResult<Transform> {
             mean: given.get_item(1)?.extract()?,
             std: given.get_item(2)?.extract()?,
         }),
-        _ => Err(PyTypeError::new_err(format!("{context}: no native transform is called '{name}'"))),
+        _ => Err(unsupported(given.py(), format!("{context}: no native transform is called '{name}'"))),
     }
 }
 

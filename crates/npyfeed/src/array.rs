@@ -91,7 +91,7 @@ impl Array {
     }
 
     /// The elements as bytes that may be written: a change is seen through every clone of this array
-    /// and never reaches the file. `None` for arrays in memory that someone else owns, and for empty files.
+    /// and never reaches the file. `None` for arrays in memory that someone else owns.
     pub fn memory(&self) -> Option<NonNull<[u8]>> {
         let all = self.source.memory()?;
         // The offset is inside: the bytes of the layout were checked to fit behind it.

@@ -1,8 +1,8 @@
 //! From transforms to one pass: a chain is folded, transform by transform, into the dtype and shape that
 //! come out and the steps that lead there. Everything that can be wrong with a chain is found here.
 
-use npyfeed_array::{Dtype, Layout};
-use npyfeed_kernel::{Arrangement, Pass, Step};
+use npyfeed_array::{ByteOrder, Dtype, Layout, MemoryOrder};
+use npyfeed_kernel::{Arrangement, Pass, Step, rounded};
 
 use crate::error::{Error, Result};
 use crate::transform::Transform;
@@ -21,7 +21,10 @@ struct Chain {
     shape: Vec<usize>,
     arrangement: Arrangement,
     steps: Vec<Step>,
-    is_channels_first: bool,
+    /// `ToTensor` was here: the sample is a tensor, `[channel, height, width]`.
+    is_tensor: bool,
+    /// A step has numbers for each channel, the third axis from the end.
+    has_channel_numbers: bool,
 }
 
 /// Folds the transforms of the column called `column`, whose rows have the layout `row`.
@@ -35,13 +38,14 @@ pub(crate) fn fold(column: &str, row: &Layout, transforms: &[Transform]) -> Resu
         shape: row.shape().to_vec(),
         arrangement: Arrangement::Planar,
         steps: Vec::new(),
-        is_channels_first: false,
+        is_tensor: false,
+        has_channel_numbers: false,
     };
     for (index, transform) in transforms.iter().enumerate() {
         let context = || format!("cannot map column '{column}': step {} ({})", index + 1, transform.name());
         chain.take(transform).map_err(|error| error.while_doing(&context()))?;
     }
-    Ok(chain.finish(row))
+    chain.finish(column, row)
 }
 
 impl Chain {
@@ -55,7 +59,7 @@ impl Chain {
     }
 
     fn add_to_tensor(&mut self) -> Result<()> {
-        if self.is_channels_first {
+        if self.is_tensor || self.has_channel_numbers {
             return Err(Error::mismatch(
                 "expected a sample with its channels last, found one that is a tensor already: \
                  ToTensor stands once, before Normalize",
@@ -74,7 +78,7 @@ impl Chain {
                 )));
             }
         };
-        self.is_channels_first = true;
+        self.is_tensor = true;
         if self.dtype == Dtype::U8 {
             self.steps.extend([Step::Cast(Dtype::F32), Step::Divide(vec![255.0])]);
             self.dtype = Dtype::F32;
@@ -134,37 +138,36 @@ impl Chain {
         let &[.., channels, _height, _width] = &self.shape[..] else {
             let found = self.describe();
             return Err(Error::mismatch(format!(
-                "expected a sample [channel, height, width], found {found}; put ToTensor() before it"
+                "expected a sample [channel, height, width], found {found}; {}",
+                if self.shape.len() == 2 { "put ToTensor() before it" } else { "reshape the samples" }
             )));
         };
         let mean = self.channel_numbers("mean", mean, channels)?;
         let std = self.channel_numbers("std", std, channels)?;
-        if std.iter().any(|&number| number_is_zero(self.dtype, number)) {
+        if std.iter().any(|&number| rounded(number, self.dtype) == 0.0) {
             return Err(Error::mismatch(format!(
                 "std {std:?} has a zero as {}, which would divide by zero",
                 self.dtype
             )));
         }
+        self.has_channel_numbers = true;
         self.steps.extend([Step::Subtract(mean), Step::Divide(std)]);
         Ok(())
     }
 
-    /// One number for all channels, or one for each channel of each image in the sample; all finite.
+    /// One number for all channels, or one each, all finite. A pass repeats them for each image in a sample.
     fn channel_numbers(&self, name: &str, numbers: &[f64], channels: usize) -> Result<Vec<f64>> {
         if numbers.iter().any(|number| !number.is_finite()) {
             return Err(Error::mismatch(format!("{name} {numbers:?} has a number that is not finite")));
         }
         match numbers {
             [one] => Ok(vec![*one]),
-            each if each.len() == channels => {
-                let images = self.shape[..self.shape.len() - 3].iter().product();
-                Ok(each.repeat(images))
-            }
+            each if each.len() == channels => Ok(each.to_vec()),
             other => Err(Error::mismatch(format!(
                 "{name} has {} numbers, expected 1 or {channels} (one a channel), the sample is {}; {}",
                 other.len(),
                 self.describe(),
-                if self.is_channels_first {
+                if self.is_tensor || self.has_channel_numbers {
                     "the channel is the first axis"
                 } else {
                     "if its channels come last, put ToTensor() before it"
@@ -189,9 +192,11 @@ impl Chain {
         format!("{:?} {}", self.shape, self.dtype)
     }
 
-    fn finish(self, row: &Layout) -> Outcome {
+    fn finish(self, column: &str, row: &Layout) -> Result<Outcome> {
+        Layout::new(self.dtype, ByteOrder::NATIVE, &self.shape, MemoryOrder::C)
+            .map_err(|why| Error::mismatch(format!("cannot map column '{column}': {why}")))?;
         let channels = match self.shape[..] {
-            [.., channels, _height, _width] if self.is_channels_first || self.has_channel_numbers() => {
+            [.., channels, _height, _width] if self.is_tensor || self.has_channel_numbers => {
                 self.shape[..self.shape.len() - 3].iter().product::<usize>() * channels
             }
             _ => 1,
@@ -205,32 +210,8 @@ impl Chain {
             arrangement: self.arrangement,
             steps: self.steps,
         };
-        Outcome { dtype: self.dtype, shape: self.shape, pass }
+        Ok(Outcome { dtype: self.dtype, shape: self.shape, pass })
     }
-
-    fn has_channel_numbers(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step, Step::Subtract(_)))
-    }
-}
-
-fn number_is_zero(dtype: Dtype, number: f64) -> bool {
-    #[expect(clippy::cast_possible_truncation, reason = "std is rounded to the dtype it meets")]
-    let rounded = match dtype {
-        Dtype::F16 => half::f16::from_f64(number).to_f64(),
-        Dtype::Bf16 => half::bf16::from_f64(number).to_f64(),
-        Dtype::F32 => f64::from(number as f32),
-        Dtype::F64
-        | Dtype::Bool
-        | Dtype::I8
-        | Dtype::I16
-        | Dtype::I32
-        | Dtype::I64
-        | Dtype::U8
-        | Dtype::U16
-        | Dtype::U32
-        | Dtype::U64 => number,
-    };
-    rounded == 0.0
 }
 
 /// The number that `scale` maps to 1. torchvision defines none for u32 and u64.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use npyfeed_kernel::{DefaultFloats, Kernel, Stores};
 use npyfeed_sampler::{Key, Purpose, Shuffle, split_lengths};
 
 use crate::array::Array;
@@ -10,7 +11,7 @@ use crate::batch::{Batch, ColumnSpec};
 use crate::chain::{self, Outcome};
 use crate::error::{Error, Result};
 use crate::open::open;
-use crate::plan::ColumnPlan;
+use crate::plan::{ColumnPlan, kernel_for};
 use crate::run::gather;
 use crate::transform::Transform;
 
@@ -32,6 +33,8 @@ pub(crate) struct Column {
     transforms: Vec<Transform>,
     /// What the transforms come to.
     pub(crate) outcome: Outcome,
+    /// The kernel for batches that stay in the cache.
+    pub(crate) kernel: Arc<Kernel>,
 }
 
 /// Which rows are the samples.
@@ -111,13 +114,13 @@ impl Dataset {
             .map_err(|why| Error::mismatch(format!("cannot split the dataset: {why}")))?;
         let shuffle = Shuffle::new(self.len(), Key::new(seed, 0, Purpose::Split));
         let mut start = 0;
-        let mut part = |length: u64| {
-            let mut indices = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        let mut subset = |length: u64| {
+            let mut indices = zeros(length)?;
             shuffle.fill(start, &mut indices);
             start += length;
             self.select(&indices)
         };
-        lengths.into_iter().map(&mut part).collect()
+        lengths.into_iter().map(&mut subset).collect()
     }
 
     /// The samples at `indices`, stacked, filled by the calling thread.
@@ -129,6 +132,7 @@ impl Dataset {
         self.check_indices(indices)?;
         let mut rows = indices.to_vec();
         self.selection.resolve(&mut rows);
+        let _floats = DefaultFloats::begin();
         let mut leases = Vec::with_capacity(self.columns.len());
         for column in self.columns.iter() {
             let plan = ColumnPlan::new(column, rows.len(), 0)?;
@@ -164,6 +168,19 @@ impl Dataset {
     }
 }
 
+/// `length` zeros, or an error where there is no memory for them.
+fn zeros(length: u64) -> Result<Vec<u64>> {
+    let no_memory = |()| {
+        let why = std::io::ErrorKind::OutOfMemory.into();
+        Error::system(&format!("hold {length} sample indices of 8 bytes"), why)
+    };
+    let length = usize::try_from(length).map_err(|_| no_memory(()))?;
+    let mut zeros = Vec::new();
+    zeros.try_reserve_exact(length).map_err(|_| no_memory(()))?;
+    zeros.resize(length, 0);
+    Ok(zeros)
+}
+
 impl Column {
     fn new(name: &str, array: Array, transforms: Vec<Transform>) -> Result<Column> {
         let row = array.layout().row().ok_or_else(|| {
@@ -174,7 +191,8 @@ impl Column {
             ))
         })?;
         let outcome = chain::fold(name, &row, &transforms)?;
-        Ok(Column { name: name.into(), array, transforms, outcome })
+        let kernel = Arc::new(kernel_for(&outcome, Stores::Cached)?);
+        Ok(Column { name: name.into(), array, transforms, outcome, kernel })
     }
 
     fn spec(&self) -> ColumnSpec {
@@ -243,7 +261,9 @@ impl DatasetBuilder {
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if there are no columns, or they differ in length.
     pub fn build(self) -> Result<Dataset> {
         let Some(first) = self.columns.first() else {
-            return Err(Error::mismatch("expected at least one column, found none"));
+            return Err(Error::mismatch(
+                "cannot build a dataset: expected at least one column, found none; nf.Dataset(image='images.npy') has one",
+            ));
         };
         let rows = first.row_count();
         if self.columns.iter().any(|column| column.row_count() != rows) {
@@ -253,7 +273,7 @@ impl DatasetBuilder {
                 .map(|column| format!("'{}' has {}", column.name, column.row_count()))
                 .collect();
             return Err(Error::mismatch(format!(
-                "expected columns with the same number of samples, found {}",
+                "cannot build a dataset: expected columns with the same number of samples, found {}",
                 found.join(", ")
             )));
         }

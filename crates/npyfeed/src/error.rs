@@ -29,6 +29,8 @@ pub enum ErrorKind {
     Mismatch,
     /// Well-formed, and not something this version handles.
     Unsupported,
+    /// It was closed, or made in another process: it cannot be used here any more.
+    Closed,
     /// The system's own error; [`Error::io_error`] has it.
     Io,
     /// A defect of npyfeed itself: please report it.

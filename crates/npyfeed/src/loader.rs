@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use npyfeed_sampler::Position;
+
 use crate::batch::{Batch, ColumnSpec};
 use crate::dataset::Dataset;
 use crate::error::Result;
@@ -156,11 +158,12 @@ impl Loader {
     ///
     /// # Errors
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the system has no threads to give,
-    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) in a process forked from the one that built it.
+    /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) in a process forked from the one that built it.
     pub fn begin_epoch(&self) -> Result<Epoch> {
         self.home.check()?;
         let epoch = self.next_epoch.fetch_add(1, Ordering::Relaxed);
-        Run::start(&self.plan, &self.counters, epoch, 0).map(|run| Epoch { run: Some(run), failed: None })
+        Run::start(&self.plan, &self.counters, Position { epoch, batch: 0 })
+            .map(|run| Epoch { run: Some(run), failed: None })
     }
 
     /// The next epoch; if it cannot begin, its first and only item is the error.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use npyfeed_array::{ByteOrder, MemoryOrder};
 use npyfeed_io::{MappedFile, Source};
-use npyfeed_npy::{Header, Limits};
+use npyfeed_npy::{Header, HeaderError, Limits};
 
 use crate::array::Array;
 use crate::error::{Error, Result};
@@ -26,10 +26,7 @@ pub fn open(path: impl AsRef<Path>) -> Result<Array> {
 }
 
 fn read_header(source: Arc<dyn Source>, path: &Path) -> Result<Array> {
-    let bytes = source.bytes();
-    let header = Header::parse(bytes, &Limits::DEFAULT)
-        .and_then(|header| header.check_data(bytes.len() as u64).map(|()| header))
-        .map_err(|why| Error::bad_header(source.name(), &why))?;
+    let header = parse_header(source.bytes()).map_err(|why| Error::bad_header(source.name(), &why))?;
     let refuse = |why: &str| Error::unsupported(format!("cannot open '{}': {why}", source.name()));
     let layout = header.layout().map_err(|why| refuse(&why.to_string()))?;
     if layout.byte_order() != ByteOrder::NATIVE && layout.dtype().item_bytes() > 1 {
@@ -44,4 +41,13 @@ fn read_header(source: Arc<dyn Source>, path: &Path) -> Result<Array> {
     }
     let (version, data_offset) = (header.version(), header.data_offset());
     Ok(Array::of_file(source, path, version, layout, data_offset))
+}
+
+/// Parses a copy of the header: its text must hold still while it is read, and a mapped file need not.
+fn parse_header(bytes: &[u8]) -> std::result::Result<Header, HeaderError> {
+    let header_bytes = Header::prefix_bytes(bytes, &Limits::DEFAULT)?.min(bytes.len());
+    let copied: Vec<u8> = bytes[..header_bytes].into();
+    let header = Header::parse(&copied, &Limits::DEFAULT)?;
+    header.check_data(bytes.len() as u64)?;
+    Ok(header)
 }

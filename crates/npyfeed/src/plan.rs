@@ -8,6 +8,7 @@ use npyfeed_sampler::{Batches, EpochOrder, LastBatch, Order};
 
 use crate::array::Array;
 use crate::batch::ColumnSpec;
+use crate::chain::Outcome;
 use crate::dataset::{Column, Dataset, Selection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::loader::Options;
@@ -18,6 +19,12 @@ const PREFETCH_BYTES: usize = 64 << 20;
 
 /// More batches ahead than this smooth nothing any more.
 const PREFETCH_MAX: usize = 64;
+
+/// More than this is a slip of the keyboard, and memory for it is not even asked for.
+const PREFETCH_LIMIT: usize = 4096;
+
+/// As above; no machine has so many processors.
+const THREADS_LIMIT: usize = 4096;
 
 /// A part of a batch moves about this many bytes: some hundred microseconds of work, beside which the
 /// queue's lock (0.1 µs) does not count, and short enough to stop soon.
@@ -49,7 +56,7 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct ColumnPlan {
     pub(crate) array: Array,
-    pub(crate) kernel: Kernel,
+    pub(crate) kernel: Arc<Kernel>,
     pub(crate) pool: Arc<Pool>,
     row_bytes: usize,
     slot_bytes: usize,
@@ -68,7 +75,7 @@ impl ColumnPlan {
 
     /// Chooses the kernel for batches of `batch_size`, of which the pool keeps `kept` buffers.
     pub(crate) fn new(column: &Column, batch_size: usize, kept: usize) -> Result<ColumnPlan> {
-        let pass = column.outcome.pass.clone();
+        let pass = &column.outcome.pass;
         let (row_bytes, slot_bytes) = (pass.source_bytes(), pass.output_bytes());
         let batch_bytes = slot_bytes.checked_mul(batch_size).ok_or_else(|| {
             Error::mismatch(format!(
@@ -77,9 +84,10 @@ impl ColumnPlan {
             ))
         })?;
         let stores = if batch_bytes >= STREAMING_MIN_BYTES { Stores::Streaming } else { Stores::Cached };
-        let kernel = Kernel::new(pass, stores, Cpu::detect()).map_err(|why| {
-            Error::new(ErrorKind::Internal, format!("column '{}' has no kernel: {why}", column.name))
-        })?;
+        let kernel = match stores {
+            Stores::Cached => Arc::clone(&column.kernel),
+            Stores::Streaming => Arc::new(kernel_for(&column.outcome, stores)?),
+        };
         let pool = Pool::new(batch_bytes, kept);
         Ok(ColumnPlan { array: column.array.clone(), kernel, pool, row_bytes, slot_bytes })
     }
@@ -91,7 +99,7 @@ impl Plan {
     /// # Errors
     /// [`ErrorKind::Mismatch`] if they do not fit.
     pub(crate) fn new(dataset: &Dataset, options: &Options) -> Result<Plan> {
-        let batch_size = positive("batch_size", options.batch_size)?;
+        let batch_size = within("batch_size", options.batch_size, isize::MAX.cast_unsigned())?;
         let specs = dataset.spec();
         // A batch is never larger than the dataset, so buffers need not be either.
         let filled_at_most = batch_size.get().min(usize::try_from(dataset.len()).unwrap_or(usize::MAX));
@@ -130,13 +138,24 @@ impl Plan {
     }
 }
 
-fn positive(name: &str, found: usize) -> Result<NonZeroUsize> {
-    NonZeroUsize::new(found).ok_or_else(|| Error::mismatch(format!("expected {name} of at least 1, found 0")))
+/// The kernel for what a chain came to.
+///
+/// # Errors
+/// None in practice: a chain that was folded has a pass with a meaning.
+pub(crate) fn kernel_for(outcome: &Outcome, stores: Stores) -> Result<Kernel> {
+    Kernel::new(outcome.pass.clone(), stores, Cpu::detect())
+        .map_err(|why| Error::new(ErrorKind::Internal, format!("a chain of transforms has no kernel: {why}")))
+}
+
+fn within(name: &str, found: usize, limit: usize) -> Result<NonZeroUsize> {
+    NonZeroUsize::new(found).filter(|found| found.get() <= limit).ok_or_else(|| {
+        Error::mismatch(format!("cannot make a loader: expected {name} from 1 to {limit}, found {found}"))
+    })
 }
 
 fn choose_threads(options: &Options) -> Result<usize> {
     match options.threads {
-        Some(threads) => Ok(positive("threads", threads)?.get()),
+        Some(threads) => Ok(within("threads", threads, THREADS_LIMIT)?.get()),
         // Respects the affinity mask and the quota of a cgroup.
         None => std::thread::available_parallelism()
             .map(NonZeroUsize::get)
@@ -146,14 +165,14 @@ fn choose_threads(options: &Options) -> Result<usize> {
 
 fn choose_prefetch(options: &Options, batch_bytes: usize) -> Result<usize> {
     if let Some(prefetch) = options.prefetch {
-        return Ok(positive("prefetch", prefetch)?.get());
+        return Ok(within("prefetch", prefetch, PREFETCH_LIMIT)?.get());
     }
     let Some(memory_bytes) = options.memory_bytes else {
         return Ok((PREFETCH_BYTES / batch_bytes.max(1)).clamp(2, PREFETCH_MAX));
     };
     if memory_bytes < batch_bytes {
         return Err(Error::mismatch(format!(
-            "expected memory of at least one batch, {batch_bytes} bytes, found {memory_bytes}; \
+            "cannot make a loader: expected memory of at least one batch, {batch_bytes} bytes, found {memory_bytes}; \
              raise memory or lower batch_size"
         )));
     }

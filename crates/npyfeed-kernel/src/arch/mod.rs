@@ -1,8 +1,10 @@
 //! The vector loops, and which of them this CPU can run.
 //!
-//! One algorithm, `standardize.rs`, is written once over the trait of `vector.rs`; a file for each
-//! instruction set says what one vector of it can do. Elsewhere the crate has no `unsafe`.
+//! The algorithm, `standardize.rs`, is written once over the trait of `vector.rs`; a file for each
+//! instruction set says what one vector of it can do. Two small duties beside it: how floats behave
+//! (`floats.rs`), and asking for memory ahead. Elsewhere the crate has no `unsafe`.
 
+mod floats;
 mod standardize;
 #[cfg(target_arch = "x86_64")]
 mod vector;
@@ -11,6 +13,7 @@ mod x86_avx2;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx512;
 
+pub use floats::DefaultFloats;
 pub(crate) use standardize::Standardize;
 
 /// The vector instructions to use. A value of it is the proof that this CPU has them.

@@ -1,8 +1,8 @@
 //! `((x / divisor) - mean) / std` from u8 to f32, the work of `ToTensor` and `Normalize`.
 //!
 //! The result has to be what three separate, rounded f32 operations give, since that is what a user of
-//! torchvision gets. Two true divisions an element would cost more than the memory does (16 elements
-//! take 16 cycles each on current CPUs), so a division by a constant is done as Markstein showed:
+//! torchvision gets. Two true divisions an element would cost more than the memory does (a vector division takes
+//! several times as long as a multiplication), so a division by a constant is done as Markstein showed:
 //! with `r = round(1 / d)`,
 //!
 //! ```text
@@ -22,12 +22,12 @@ use super::{Cpu, Level};
 use crate::kernel::Stores;
 use crate::pass::{Arrangement, Pass, Step};
 use crate::plain::{at, single_number};
-use crate::table::Table;
+use crate::table::{Table, distinct_channels};
 
 /// A pass from u8 to f32 that is a standardisation, proven byte by byte.
 #[derive(Debug)]
 pub(crate) struct Standardize {
-    /// One for each channel.
+    /// One for each channel, or fewer, which repeat.
     constants: Vec<Constants>,
     planes: Planes,
     level: Level,
@@ -53,6 +53,7 @@ struct Quotient {
 /// How the planes of a sample lie, and how they are written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Planes {
+    channels: usize,
     pixels: usize,
     arrangement: Arrangement,
     stores: Stores,
@@ -67,14 +68,15 @@ impl Standardize {
             return None;
         }
         let wanted = |channel| Constants::of(pass, table, channel);
-        let constants = (0..pass.channels).map(wanted).collect::<Option<Vec<_>>>()?;
-        let planes = Planes { pixels: pass.pixels, arrangement: pass.arrangement, stores };
+        let constants = (0..distinct_channels(pass)).map(wanted).collect::<Option<Vec<_>>>()?;
+        let planes =
+            Planes { channels: pass.channels, pixels: pass.pixels, arrangement: pass.arrangement, stores };
         Some(Standardize { constants, planes, level })
     }
 
     /// Fills `slot` with the sample.
     pub(crate) fn fill(&self, sample: &[u8], slot: &mut [u8]) {
-        let elements = self.constants.len() * self.planes.pixels;
+        let elements = self.planes.channels * self.planes.pixels;
         assert!(sample.len() == elements && slot.len() == 4 * elements, "a sample and its slot");
         match self.level {
             Level::Portable => unreachable!("`of` leaves portable CPUs to the table"),
@@ -148,8 +150,8 @@ mod vectors {
     /// Fills `slot`, `[channel, pixel]` of f32, from `sample`, u8.
     ///
     /// # Safety
-    /// The CPU has the instructions of `V`. `sample` has `constants.len() * planes.pixels` bytes and
-    /// `slot` four times as many; interleaved samples have three channels.
+    /// The CPU has the instructions of `V`. `sample` has `planes.channels * planes.pixels` bytes and
+    /// `slot` four times as many; interleaved samples have three channels; there are constants.
     #[inline(always)]
     pub(in super::super) unsafe fn fill<V: Vector>(
         constants: &[Constants],
@@ -158,17 +160,17 @@ mod vectors {
         slot: &mut [u8],
     ) {
         let pixels = planes.pixels;
-        debug_assert_eq!(sample.len(), constants.len() * pixels);
+        debug_assert_eq!(sample.len(), planes.channels * pixels);
         debug_assert_eq!(slot.len(), 4 * sample.len());
         let vector_bytes = 4 * V::LANES;
         let aligned = slot.as_ptr().addr().is_multiple_of(vector_bytes)
-            && (constants.len() == 1 || (4 * pixels).is_multiple_of(vector_bytes));
+            && (planes.channels == 1 || (4 * pixels).is_multiple_of(vector_bytes));
         let streams = planes.stores == Stores::Streaming && aligned;
         // SAFETY: passed on.
         let filled = unsafe {
             match (planes.arrangement, streams) {
-                (Arrangement::Planar, false) => planar::<V, false>(constants, pixels, sample, slot),
-                (Arrangement::Planar, true) => planar::<V, true>(constants, pixels, sample, slot),
+                (Arrangement::Planar, false) => planar::<V, false>(constants, planes, sample, slot),
+                (Arrangement::Planar, true) => planar::<V, true>(constants, planes, sample, slot),
                 (Arrangement::Interleaved, false) => {
                     interleaved_3::<V, false>(constants, pixels, sample, slot)
                 }
@@ -187,12 +189,13 @@ mod vectors {
     #[inline(always)]
     unsafe fn planar<V: Vector, const STREAM: bool>(
         constants: &[Constants],
-        pixels: usize,
+        planes: &Planes,
         sample: &[u8],
         slot: &mut [u8],
     ) -> usize {
+        let pixels = planes.pixels;
         let whole = pixels - pixels % V::LANES;
-        for (channel, constants) in constants.iter().enumerate() {
+        for (channel, constants) in (0..planes.channels).zip(constants.iter().cycle()) {
             // SAFETY: the CPU has the instructions of `V`.
             let lanes = unsafe { Lanes::<V>::of(constants) };
             for pixel in (0..whole).step_by(V::LANES) {
@@ -218,7 +221,7 @@ mod vectors {
     ) -> usize {
         let whole = pixels - pixels % V::LANES;
         // SAFETY: the CPU has the instructions of `V`.
-        let lanes = unsafe { [0, 1, 2].map(|channel| Lanes::<V>::of(&constants[channel])) };
+        let lanes = unsafe { [0, 1, 2].map(|channel| Lanes::<V>::of(&constants[channel % constants.len()])) };
         for pixel in (0..whole).step_by(V::LANES) {
             // SAFETY: pixels `pixel` to `pixel + LANES` are at most `pixels`, three bytes each.
             let x = unsafe { V::widen_3_interleaved(sample.as_ptr().add(3 * pixel)) };
@@ -238,7 +241,7 @@ mod vectors {
         if filled == planes.pixels {
             return;
         }
-        for (channel, constants) in constants.iter().enumerate() {
+        for (channel, constants) in (0..planes.channels).zip(constants.iter().cycle()) {
             for pixel in filled..planes.pixels {
                 let (first, step) = match planes.arrangement {
                     Arrangement::Planar => (channel * planes.pixels, 1),

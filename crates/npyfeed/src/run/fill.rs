@@ -10,8 +10,8 @@ use super::slots::Part;
 use crate::plan::{ColumnPlan, Plan};
 use crate::stats::{Counters, count, nanoseconds};
 
-/// How many samples ahead of the one being filled the CPU is asked to fetch. One row of 256 bytes takes
-/// about 40 ns to gather and 100 ns to arrive from memory.
+/// How many samples ahead of the one being filled the CPU is asked to fetch: enough that small samples,
+/// which take tens of nanoseconds each, have arrived from memory when their turn comes.
 const SAMPLES_AHEAD: usize = 8;
 
 /// What a worker needs to fill parts of one epoch.

@@ -5,14 +5,14 @@
 //! 1. **Order.** Batches come out in the order of the plan, whatever the number of workers. What is in
 //!    them depends on the plan alone.
 //! 2. **Bound.** At most `plan.prefetch` batches are being filled or wait to be taken. A worker with
-//!    nothing to do sleeps.
+//!    nothing to do sleeps, until three quarters of them are left.
 //! 3. **Sharing.** A batch is cut into parts; each part is filled by one worker, and the batch is ready
 //!    when all are. So one large batch occupies all workers, and the first comes as soon as it can.
 //! 4. **Failure.** An error or a panic while filling batch *k* is given to the consumer in place of
 //!    batch *k*, after the batches before it. It ends the epoch. Nothing is lost in silence.
 //! 5. **End.** After the last batch, or an error, the consumer is told so at every call.
-//! 6. **Drop**, at any moment: workers stop after the part they are in (some milliseconds at most),
-//!    and are joined. Batches that the consumer holds stay valid.
+//! 6. **Drop**, at any moment: workers stop after the part they are in, about 2 MB or one sample, whichever
+//!    is more, and are joined. Batches that the consumer holds stay valid.
 //! 7. **Fork.** Threads do not follow into a child process, and a lock may have been copied while one
 //!    of them held it. So in a child, loaders and their epochs refuse, and `drop` waits for nobody. A
 //!    dataset has neither threads nor locks: a child makes its own loader over it.
@@ -27,6 +27,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use npyfeed_kernel::DefaultFloats;
+use npyfeed_sampler::Position;
 
 use crate::batch::Batch;
 use crate::error::{Error, ErrorKind, Result};
@@ -71,13 +74,13 @@ impl Home {
     }
 
     /// # Errors
-    /// [`ErrorKind::Mismatch`] in a process that was forked from the one it belongs to.
+    /// [`ErrorKind::Closed`] in a process that was forked from the one it belongs to.
     pub(crate) fn check(self) -> Result<()> {
         if self.is_here() {
             return Ok(());
         }
         Err(Error::new(
-            ErrorKind::Mismatch,
+            ErrorKind::Closed,
             "this loader was made before the process forked, and its threads did not follow; \
              make a new Loader over the same dataset in this process",
         ))
@@ -85,15 +88,15 @@ impl Home {
 }
 
 impl Run {
-    /// Starts the workers on `epoch`, from batch `first` on.
+    /// Starts the workers, from `position` on to the end of its epoch.
     ///
     /// # Errors
     /// The system's, if it has no thread to give.
-    pub(crate) fn start(plan: &Arc<Plan>, counters: &Arc<Counters>, epoch: u64, first: u64) -> Result<Run> {
-        let queue = Arc::new(Queue::new(plan, counters, first));
+    pub(crate) fn start(plan: &Arc<Plan>, counters: &Arc<Counters>, position: Position) -> Result<Run> {
+        let queue = Arc::new(Queue::new(plan, counters, position.batch));
         let mut run = Run { queue, workers: Vec::new(), home: Home::here() };
         for index in 0..plan.threads {
-            let (queue, filler) = (Arc::clone(&run.queue), Filler::new(plan, counters, epoch));
+            let (queue, filler) = (Arc::clone(&run.queue), Filler::new(plan, counters, position.epoch));
             let worker = std::thread::Builder::new()
                 .name(format!("npyfeed-{index}"))
                 .spawn(move || work(&queue, filler))
@@ -124,14 +127,19 @@ impl Drop for Run {
     }
 }
 
-/// The life of a worker.
+/// The life of a worker. Whatever goes wrong in it becomes the error of the batch it was about.
 fn work(queue: &Queue, mut filler: Filler) {
-    while let Some(mut part) = queue.take_part() {
-        let batch = part.batch();
-        match catch_unwind(AssertUnwindSafe(|| filler.fill(&mut part))) {
-            Ok(()) => queue.finish(part),
-            Err(panic) => queue.fail(batch, worker_panicked(&*panic)),
+    let _floats = DefaultFloats::begin();
+    let mut batch = None;
+    let life = AssertUnwindSafe(|| {
+        while let Some(mut part) = queue.take_part() {
+            batch = Some(part.batch());
+            filler.fill(&mut part);
+            queue.finish(part);
         }
+    });
+    if let Err(panic) = catch_unwind(life) {
+        queue.fail(batch, worker_panicked(&*panic));
     }
 }
 

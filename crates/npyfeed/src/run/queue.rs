@@ -55,7 +55,7 @@ impl Queue {
         let state = State {
             front: first,
             end: plan.batches.count(),
-            batches: VecDeque::with_capacity(plan.prefetch),
+            batches: VecDeque::new(),
             open: None,
             is_stopped: false,
             sleeping_workers: 0,
@@ -127,9 +127,14 @@ impl Queue {
         }
     }
 
-    /// A worker could not fill its part.
-    pub(super) fn fail(&self, batch: u64, error: Error) {
-        self.fail_locked(&mut self.lock(), batch, error);
+    /// A worker could not go on: with the part of batch `batch` it was filling, or before it had one.
+    pub(super) fn fail(&self, batch: Option<u64>, error: Error) {
+        let mut state = self.lock();
+        let batch = batch.unwrap_or(state.front);
+        if batch == state.begun() {
+            state.batches.push_back(Progress::Filling);
+        }
+        self.fail_locked(&mut state, batch, error);
     }
 
     fn fail_locked(&self, state: &mut State, batch: u64, error: Error) {
