@@ -319,7 +319,8 @@ used = int(open("/proc/self/statm").read().split()[0]) * 4096
 resource.setrlimit(resource.RLIMIT_AS, (used + (24 << 20), resource.RLIM_INFINITY))
 held = []
 try:
-    for _ in range(64): held += list(loader)
+    for _ in range(64):
+        for batch in loader: held.append(batch)
     print("no limit was met")
 except OSError as error: print("OSError", error.errno, len(held) > 0)
 held.clear()

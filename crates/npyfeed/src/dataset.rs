@@ -143,6 +143,12 @@ impl Dataset {
         Ok(Batch::new(&self.spec(), leases, rows.len()))
     }
 
+    /// A dataset that is broken on purpose: rows may be beyond the end.
+    #[cfg(test)]
+    pub(crate) fn with_unchecked_rows(&self, rows: &[u64]) -> Dataset {
+        Dataset { columns: Arc::clone(&self.columns), selection: Selection::Picked(rows.into()) }
+    }
+
     pub(crate) fn columns(&self) -> &[Column] {
         &self.columns
     }

@@ -29,6 +29,21 @@ pub(crate) struct Options {
     pub(crate) epoch: u64,
 }
 
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            batch_size: 1,
+            shuffle: false,
+            seed: 0,
+            drop_last: false,
+            threads: None,
+            prefetch: None,
+            memory_bytes: None,
+            epoch: 0,
+        }
+    }
+}
+
 /// Says how a [`Loader`] goes through a dataset. What is left out has the value of the example:
 ///
 /// ```no_run
@@ -141,17 +156,7 @@ pub struct Loader {
 impl Loader {
     /// Begins to describe a loader.
     pub fn builder(dataset: Dataset) -> LoaderBuilder {
-        let options = Options {
-            batch_size: 1,
-            shuffle: false,
-            seed: 0,
-            drop_last: false,
-            threads: None,
-            prefetch: None,
-            memory_bytes: None,
-            epoch: 0,
-        };
-        LoaderBuilder { dataset, options }
+        LoaderBuilder { dataset, options: Options::default() }
     }
 
     /// Begins the next epoch.
@@ -259,5 +264,26 @@ impl Iterator for Epoch {
                 Err(error) => return Some(Err(error)),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use npyfeed_array::{ByteOrder, Dtype, Layout, MemoryOrder};
+
+    #[test]
+    fn a_panic_in_a_worker_is_an_error_in_place_of_its_batch() {
+        let layout = Layout::new(Dtype::U8, ByteOrder::NATIVE, &[6], MemoryOrder::C).unwrap();
+        let array = crate::Array::in_memory(npyfeed_io::Memory::from(vec![0; 6]), layout).unwrap();
+        let dataset = Dataset::builder().column("x", array).unwrap().build().unwrap();
+        let beyond_the_end = dataset.with_unchecked_rows(&[0, 1, 2, 3, 999, 5]);
+        let loader = Loader::builder(beyond_the_end).batch_size(2).threads(2).build().unwrap();
+        let mut epoch = loader.begin_epoch().unwrap();
+        assert!(epoch.next().unwrap().is_ok());
+        assert!(epoch.next().unwrap().is_ok());
+        assert_eq!(epoch.next().unwrap().unwrap_err().kind(), ErrorKind::Internal);
+        assert!(epoch.next().is_none());
     }
 }

@@ -223,3 +223,7 @@ impl State {
         self.front + self.batches.len() as u64
     }
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;
