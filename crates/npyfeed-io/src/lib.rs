@@ -15,10 +15,12 @@
 //! assert_eq!(source.bytes(), &[1, 2, 3, 4]);
 //! ```
 
+mod file;
 mod map;
 mod memory;
 mod source;
 
-pub use map::{MappedFile, OpenError};
+pub use file::{OpenError, RegularFile};
+pub use map::MappedFile;
 pub use memory::Memory;
 pub use source::Source;

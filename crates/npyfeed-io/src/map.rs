@@ -3,28 +3,14 @@
 //! The map is private: writing to it changes the pages of this process and never the file. It reserves
 //! no swap, so that a file larger than the machine's memory opens too.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use crate::Source;
-
-/// Why a file could not be mapped. The path is not repeated here: whoever asked knows it.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The system said no: not found, not permitted, out of memory.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// A directory, where a file was expected.
-    #[error("it is a directory, expected a file")]
-    Directory,
-    /// A pipe, socket or device, which has no size and cannot be mapped.
-    #[error("it is a pipe, socket or device, expected a regular file")]
-    NotRegular,
-}
+use crate::{OpenError, RegularFile, Source};
 
 /// A regular file, mapped whole and copy-on-write. Opening reads nothing.
 #[derive(Debug)]
@@ -36,17 +22,14 @@ pub struct MappedFile {
 }
 
 impl MappedFile {
-    /// Maps the file at `path`.
+    /// Maps a file that was opened.
     ///
     /// # Errors
-    /// [`OpenError`]; a pipe is refused before it is opened, since opening one waits for its writer.
-    pub fn open(path: &Path) -> Result<MappedFile, OpenError> {
-        check_regular(&std::fs::metadata(path)?)?;
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        check_regular(&metadata)?;
+    /// The system's own.
+    pub fn new(file: RegularFile) -> Result<MappedFile, OpenError> {
+        let RegularFile { path, file, metadata } = file;
         let map = if metadata.len() == 0 { None } else { Some(map_copy_on_write(&file)?) };
-        Ok(MappedFile { path: path.to_owned(), name: path.display().to_string(), map })
+        Ok(MappedFile { name: path.display().to_string(), path, map })
     }
 
     /// The path it was opened by.
@@ -75,13 +58,6 @@ impl Source for MappedFile {
     }
 }
 
-fn check_regular(metadata: &Metadata) -> Result<(), OpenError> {
-    if metadata.is_dir() {
-        return Err(OpenError::Directory);
-    }
-    if metadata.is_file() { Ok(()) } else { Err(OpenError::NotRegular) }
-}
-
 fn map_copy_on_write(file: &File) -> io::Result<MmapRaw> {
     let mut options = MmapOptions::new();
     options.no_reserve_swap();
@@ -101,10 +77,14 @@ mod tests {
         file
     }
 
+    fn mapped(path: &Path) -> MappedFile {
+        MappedFile::new(RegularFile::open(path).unwrap()).unwrap()
+    }
+
     #[test]
     fn a_file_gives_its_bytes_and_its_path() {
         let file = file_of(b"0123456789");
-        let source = MappedFile::open(file.path()).unwrap();
+        let source = mapped(file.path());
         assert_eq!(source.bytes(), b"0123456789");
         assert_eq!(source.path(), file.path());
         assert_eq!(source.name(), file.path().display().to_string());
@@ -113,7 +93,7 @@ mod tests {
     #[test]
     fn an_empty_file_opens_as_no_bytes() {
         let file = file_of(b"");
-        let source = MappedFile::open(file.path()).unwrap();
+        let source = mapped(file.path());
         assert_eq!(source.bytes(), b"");
         assert!(source.memory().is_none());
     }
@@ -121,25 +101,11 @@ mod tests {
     #[test]
     fn writing_to_the_memory_changes_later_reads_and_not_the_file() {
         let file = file_of(b"abc");
-        let source = MappedFile::open(file.path()).unwrap();
+        let source = mapped(file.path());
         let start = source.memory().unwrap().cast::<u8>();
         // SAFETY: the first byte of a live, writable, private map that nobody reads meanwhile.
         unsafe { start.write(b'X') };
         assert_eq!(source.bytes(), b"Xbc");
         assert_eq!(std::fs::read(file.path()).unwrap(), b"abc");
-    }
-
-    #[test]
-    fn directories_and_missing_files_are_told_apart() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(MappedFile::open(folder.path()), Err(OpenError::Directory)));
-        let missing = MappedFile::open(&folder.path().join("none.npy"));
-        assert!(matches!(missing, Err(OpenError::Io(e)) if e.kind() == io::ErrorKind::NotFound));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_device_is_refused() {
-        assert!(matches!(MappedFile::open(Path::new("/dev/null")), Err(OpenError::NotRegular)));
     }
 }

@@ -8,7 +8,7 @@ use npyfeed_array::{ArrayView, Dtype, Layout, MemoryOrder};
 use npyfeed_io::{Memory, Source};
 use npyfeed_npy::Version;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// One array. Opening it has checked the header and mapped the bytes; none is read before it is used.
 ///
@@ -29,16 +29,25 @@ struct FileFacts {
 }
 
 impl Array {
-    /// The array of an .npy file that has been checked to hold it whole.
+    /// The array of an .npy file that was checked to hold it whole.
     pub(crate) fn of_file(
         source: Arc<dyn Source>,
         path: &Path,
         version: Version,
         layout: Layout,
         data_offset: usize,
-    ) -> Array {
+    ) -> Result<Array> {
+        // The file may have been cut short since its size was looked at.
+        let end = data_offset.checked_add(layout.byte_count());
+        if end.is_none_or(|end| end > source.bytes().len()) {
+            return Err(Error::new(
+                ErrorKind::Format,
+                format!("cannot open '{}': it was cut short while it was opened", path.display()),
+            )
+            .on(path));
+        }
         let file = Some(FileFacts { path: path.into(), version });
-        Array { source, file, layout, data_offset }
+        Ok(Array { source, file, layout, data_offset })
     }
 
     /// An array that lies in memory already.

@@ -76,9 +76,9 @@ impl Error {
         Error(Box::new(inner)).on(path)
     }
 
-    /// A header that could not be understood, in the source called `name`.
-    pub(crate) fn bad_header(name: &str, why: &HeaderError) -> Error {
-        Error::new(ErrorKind::Format, format!("cannot open '{name}': {why}"))
+    /// A header that could not be understood, in the file at `path`.
+    pub(crate) fn bad_header(path: &Path, why: &HeaderError) -> Error {
+        Error::new(ErrorKind::Format, format!("cannot open '{}': {why}", path.display()))
     }
 
     /// The same error, about the file at `path`.

@@ -3,12 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use npyfeed_array::{ByteOrder, MemoryOrder};
-use npyfeed_io::{MappedFile, Source};
+use npyfeed_array::{ByteOrder, Layout, MemoryOrder};
+use npyfeed_io::{MappedFile, RegularFile};
 use npyfeed_npy::{Header, HeaderError, Limits};
 
 use crate::array::Array;
 use crate::error::{Error, Result};
+
+/// As much of a file is read at first. Most headers have 128 bytes; a longer one takes a second read.
+const FIRST_READ_BYTES: usize = 512;
 
 /// Opens an .npy file: checks its header against its size and maps it. No element is read.
 ///
@@ -21,13 +24,30 @@ use crate::error::{Error, Result};
 /// Source of the format: NEP 1 and `numpy.lib.format`.
 pub fn open(path: impl AsRef<Path>) -> Result<Array> {
     let path = path.as_ref();
-    let file = MappedFile::open(path).map_err(|why| Error::cannot_map(path, why))?;
-    read_header(Arc::new(file), path).map_err(|error| error.on(path))
+    let file = RegularFile::open(path).map_err(|why| Error::cannot_map(path, why))?;
+    let header = read_header(&file, path).map_err(|error| error.on(path))?;
+    let layout = check_layout(&header, path).map_err(|error| error.on(path))?;
+    let map = MappedFile::new(file).map_err(|why| Error::cannot_map(path, why))?;
+    Array::of_file(Arc::new(map), path, header.version(), layout, header.data_offset())
 }
 
-fn read_header(source: Arc<dyn Source>, path: &Path) -> Result<Array> {
-    let header = parse_header(source.bytes()).map_err(|why| Error::bad_header(source.name(), &why))?;
-    let refuse = |why: &str| Error::unsupported(format!("cannot open '{}': {why}", source.name()));
+/// The header, read out of the file, and known to promise no more than the file has.
+fn read_header(file: &RegularFile, path: &Path) -> Result<Header> {
+    let io_error = |why: std::io::Error| Error::cannot_map(path, why.into());
+    let format_error = |why: HeaderError| Error::bad_header(path, &why);
+    let mut start = Vec::new();
+    file.read_on(FIRST_READ_BYTES, &mut start).map_err(io_error)?;
+    let header_bytes = Header::prefix_bytes(&start, &Limits::DEFAULT).map_err(format_error)?;
+    if let Some(missing @ 1..) = header_bytes.checked_sub(start.len()) {
+        file.read_on(missing, &mut start).map_err(io_error)?;
+    }
+    let header = Header::parse(&start, &Limits::DEFAULT).map_err(format_error)?;
+    header.check_data(file.len_bytes()).map_err(format_error)?;
+    Ok(header)
+}
+
+fn check_layout(header: &Header, path: &Path) -> Result<Layout> {
+    let refuse = |why: &str| Error::unsupported(format!("cannot open '{}': {why}", path.display()));
     let layout = header.layout().map_err(|why| refuse(&why.to_string()))?;
     if layout.byte_order() != ByteOrder::NATIVE && layout.dtype().item_bytes() > 1 {
         return Err(refuse(
@@ -39,15 +59,5 @@ fn read_header(source: Arc<dyn Source>, path: &Path) -> Result<Array> {
             "expected C order, found Fortran order (fortran_order: True): save numpy.ascontiguousarray(array)",
         ));
     }
-    let (version, data_offset) = (header.version(), header.data_offset());
-    Ok(Array::of_file(source, path, version, layout, data_offset))
-}
-
-/// Parses a copy of the header: its text must hold still while it is read, and a mapped file need not.
-fn parse_header(bytes: &[u8]) -> std::result::Result<Header, HeaderError> {
-    let header_bytes = Header::prefix_bytes(bytes, &Limits::DEFAULT)?.min(bytes.len());
-    let copied: Vec<u8> = bytes[..header_bytes].into();
-    let header = Header::parse(&copied, &Limits::DEFAULT)?;
-    header.check_data(bytes.len() as u64)?;
-    Ok(header)
+    Ok(layout)
 }
