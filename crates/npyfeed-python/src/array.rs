@@ -66,7 +66,12 @@ impl PyArray {
         self.array.path().map(Into::into)
     }
 
+    fn check(&self, py: Python<'_>) -> PyResult<()> {
+        self.array.check().map_err(|error| to_python(py, error))
+    }
+
     fn numpy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.get().check(slf.py())?;
         export::array(slf.py(), &slf.get().array, slf.clone().into_any())
     }
 
@@ -87,14 +92,15 @@ impl PyArray {
         }
         // NumPy 1 knows no `copy=None`, which asks for a copy only where one is needed.
         let numpy = py.import("numpy")?;
-        match copy {
+        let converted = match copy {
             None => numpy.call_method1("asarray", (view, dtype)),
             Some(copy) => {
                 let options = PyDict::new(py);
                 options.set_item("copy", copy)?;
                 numpy.call_method("array", (view, dtype), Some(&options))
             }
-        }
+        };
+        slf.get().sound(py, converted)
     }
 
     #[pyo3(signature = (**options))]
@@ -102,7 +108,8 @@ impl PyArray {
         slf: &Bound<'py, Self>,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        PyArray::numpy(slf)?.call_method("__dlpack__", (), options)
+        let capsule = PyArray::numpy(slf)?.call_method("__dlpack__", (), options);
+        slf.get().sound(slf.py(), capsule)
     }
 
     fn __dlpack_device__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -110,7 +117,8 @@ impl PyArray {
     }
 
     fn __getitem__<'py>(slf: &Bound<'py, Self>, key: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        PyArray::numpy(slf)?.get_item(key)
+        let found = PyArray::numpy(slf)?.get_item(key);
+        slf.get().sound(slf.py(), found)
     }
 
     fn __len__(&self) -> PyResult<usize> {
@@ -121,5 +129,14 @@ impl PyArray {
     fn __repr__(&self) -> String {
         let path = self.array.path().map_or_else(|| "memory".into(), |path| path.display().to_string());
         format!("npyfeed.Array('{path}', shape={:?}, dtype={})", self.array.shape(), self.array.dtype())
+    }
+}
+
+impl PyArray {
+    /// What was read, if the file was still the one opened when it had been read.
+    fn sound<'py>(&self, py: Python<'py>, read: PyResult<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+        let read = read?;
+        self.check(py)?;
+        Ok(read)
     }
 }

@@ -53,7 +53,8 @@ fn system(error: &Error, message: String) -> PyErr {
 
 /// The system's number, or the number of what we found out ourselves.
 fn error_number(error: &std::io::Error) -> Option<i32> {
-    const EISDIR: i32 = 21;
-    let own = (error.kind() == std::io::ErrorKind::IsADirectory).then_some(EISDIR);
+    use std::io::ErrorKind::{IsADirectory, StaleNetworkFileHandle};
+    const OWN: [(std::io::ErrorKind, i32); 2] = [(IsADirectory, 21), (StaleNetworkFileHandle, 116)]; // EISDIR, ESTALE
+    let own = OWN.iter().find(|(kind, _)| *kind == error.kind()).map(|(_, number)| *number);
     error.raw_os_error().or(own)
 }

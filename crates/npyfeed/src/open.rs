@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 /// Opens an .npy file: checks its header against its size and maps it. No element is read.
 ///
 /// # Errors
-/// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the system will not open it, or it is no regular file;
+/// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the system will not open it, it is no regular file, or
+///   someone changes it meanwhile;
 /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if it is no .npy file, or shorter than its header says;
 /// - [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for elements that are not numbers, and
 ///   for now for big-endian and Fortran-ordered files.
@@ -22,7 +23,14 @@ use crate::error::{Error, Result};
 pub fn open(path: impl AsRef<Path>) -> Result<Array> {
     let path = path.as_ref();
     let file = MappedFile::open(path).map_err(|why| Error::cannot_map(path, why))?;
-    read_header(Arc::new(file), path).map_err(|error| error.on(path))
+    let source: Arc<dyn Source> = Arc::new(file);
+    let array = read_header(Arc::clone(&source), path);
+    // Whatever the header said, it was read from bytes that may be gone.
+    source
+        .check()
+        .map_err(|why| Error::changed(source.name(), why))
+        .and(array)
+        .map_err(|error| error.on(path))
 }
 
 fn read_header(source: Arc<dyn Source>, path: &Path) -> Result<Array> {
