@@ -71,8 +71,7 @@ impl PyArray {
     }
 
     fn numpy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.get().check(slf.py())?;
-        export::array(slf.py(), &slf.get().array, slf.clone().into_any())
+        PyArray::sound(slf, PyArray::view(slf)?)
     }
 
     fn torch<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -86,9 +85,9 @@ impl PyArray {
         copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let view = PyArray::numpy(slf)?;
+        let view = PyArray::view(slf)?;
         if dtype.is_none() && copy != Some(true) {
-            return Ok(view);
+            return PyArray::sound(slf, view);
         }
         // NumPy 1 knows no `copy=None`, which asks for a copy only where one is needed.
         let numpy = py.import("numpy")?;
@@ -100,7 +99,7 @@ impl PyArray {
                 numpy.call_method("array", (view, dtype), Some(&options))
             }
         };
-        slf.get().sound(py, converted)
+        PyArray::sound(slf, converted?)
     }
 
     #[pyo3(signature = (**options))]
@@ -108,17 +107,15 @@ impl PyArray {
         slf: &Bound<'py, Self>,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let capsule = PyArray::numpy(slf)?.call_method("__dlpack__", (), options);
-        slf.get().sound(slf.py(), capsule)
+        PyArray::sound(slf, PyArray::view(slf)?.call_method("__dlpack__", (), options)?)
     }
 
     fn __dlpack_device__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        PyArray::numpy(slf)?.call_method0("__dlpack_device__")
+        PyArray::view(slf)?.call_method0("__dlpack_device__")
     }
 
     fn __getitem__<'py>(slf: &Bound<'py, Self>, key: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let found = PyArray::numpy(slf)?.get_item(key);
-        slf.get().sound(slf.py(), found)
+        PyArray::sound(slf, PyArray::view(slf)?.get_item(key)?)
     }
 
     fn __len__(&self) -> PyResult<usize> {
@@ -133,10 +130,14 @@ impl PyArray {
 }
 
 impl PyArray {
-    /// What was read, if the file was still the one opened when it had been read.
-    fn sound<'py>(&self, py: Python<'py>, read: PyResult<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
-        let read = read?;
-        self.check(py)?;
-        Ok(read)
+    /// All of it as an ndarray, which nobody may have before it has been found sound.
+    fn view<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        export::array(slf.py(), &slf.get().array, slf.clone().into_any())
+    }
+
+    /// What was made of `view`, if the file was still the one that was opened when it had been made.
+    fn sound<'py>(slf: &Bound<'py, Self>, made: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        slf.get().check(slf.py())?;
+        Ok(made)
     }
 }
