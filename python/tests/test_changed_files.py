@@ -18,8 +18,8 @@ from npyfeed import transforms as T
 from npyfeed.torch import DataLoader
 
 ROWS, COLUMNS = 2000, 1000
-ERRORS_WANTED = 5
-SECONDS_MAX = 4.0
+ERRORS_WANTED = 20
+SECONDS_MAX = 2.0
 
 
 def content() -> np.ndarray:

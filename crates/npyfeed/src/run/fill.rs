@@ -75,3 +75,71 @@ pub(crate) fn gather(column: &ColumnPlan, rows: &[u64], slots: &mut [u8]) -> Res
     }
     column.array.check()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use npyfeed_array::{ByteOrder, Dtype, Layout, MemoryOrder};
+    use npyfeed_io::{ChangeError, Source};
+    use npyfeed_npy::Version;
+
+    use super::*;
+    use crate::array::Array;
+    use crate::{Dataset, Error, ErrorKind, Loader};
+
+    /// Is cut short at the very moment it is read, so that only a check afterwards can tell.
+    #[derive(Debug, Default)]
+    struct CutWhenRead {
+        bytes: [u8; 6],
+        is_cut: AtomicBool,
+    }
+
+    impl Source for CutWhenRead {
+        fn name(&self) -> &'static str {
+            "cut.npy"
+        }
+
+        fn bytes(&self) -> &[u8] {
+            self.is_cut.store(true, Ordering::Relaxed);
+            &self.bytes
+        }
+
+        fn check(&self) -> std::result::Result<(), ChangeError> {
+            if self.is_cut.load(Ordering::Relaxed) {
+                return Err(ChangeError::CutShort { expected_bytes: 6, found_bytes: 2 });
+            }
+            Ok(())
+        }
+    }
+
+    fn dataset() -> Dataset {
+        let layout = Layout::new(Dtype::U8, ByteOrder::NATIVE, &[6], MemoryOrder::C).unwrap();
+        let source = Arc::new(CutWhenRead::default());
+        let array = Array::of_file(source, Path::new("cut.npy"), Version::V1, layout, 0);
+        Dataset::builder().column("x", array).unwrap().build().unwrap()
+    }
+
+    fn assert_names_the_file(error: &Error) {
+        assert_eq!((error.kind(), error.path()), (ErrorKind::Io, Some(Path::new("cut.npy"))));
+        let message = error.to_string();
+        let expected =
+            "column 'x': cannot read 'cut.npy': it was cut short while in use: expected 6 bytes, found 2";
+        assert!(message.starts_with(expected), "{message}");
+    }
+
+    #[test]
+    fn samples_read_while_the_file_was_cut_are_not_handed_out() {
+        assert_names_the_file(&dataset().batch(&[0, 1]).unwrap_err());
+    }
+
+    #[test]
+    fn an_epoch_ends_with_the_error_instead_of_the_batch() {
+        for threads in [1, 4] {
+            let mut epoch = Loader::builder(dataset()).batch_size(2).threads(threads).build().unwrap().iter();
+            assert_names_the_file(&epoch.next().unwrap().unwrap_err());
+            assert!(epoch.next().is_none());
+        }
+    }
+}
