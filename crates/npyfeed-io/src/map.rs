@@ -164,7 +164,7 @@ fn map_copy_on_write(file: &File) -> io::Result<MmapRaw> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Seek, Write};
+    use std::io::Write;
 
     fn file_of(bytes: &[u8]) -> tempfile::NamedTempFile {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -204,6 +204,7 @@ mod tests {
     mod changed {
         use super::*;
         use std::fs::Permissions;
+        use std::io::Seek;
         use std::os::unix::fs::PermissionsExt;
         use std::time::Duration;
 
@@ -224,7 +225,7 @@ mod tests {
             file.as_file().set_len(PAGES as u64).unwrap();
             let (kept, lost) = source.bytes().split_at(PAGES);
             assert!(kept.iter().all(|&byte| byte == 1));
-            // From the middle, then from the front: what lies before the first loss is lost too.
+            // One fault brings zeros for all that is lost, on both sides.
             assert_eq!((lost[5 * PAGES], lost[0]), (0, 0));
             assert!(lost.iter().all(|&byte| byte == 0));
             let (expected_bytes, found_bytes) = (10 * PAGES as u64, PAGES as u64);

@@ -97,29 +97,34 @@ fn replace(address: usize) -> bool {
     slot.mark_damaged();
     let page_bytes = PAGE_BYTES.load(SeqCst);
     let page = address & !(page_bytes - 1);
-    let end = watched.end.wrapping_add(page_bytes - 1) & !(page_bytes - 1);
     let one = page..page.wrapping_add(page_bytes);
-    if is_beyond_file(&watched, page) {
-        // All that follows is gone too. Replaced in one step, it costs one fault, and one entry in the
-        // kernel's list of maps, of which a process has 65,530.
-        map_zeros(page..end) || map_zeros(one)
-    } else {
-        // Disk or memory failed here; what follows may be well. If the list of maps is full, give up all.
-        map_zeros(one) || map_zeros(watched.start..end)
+    let end = up_to_page(watched.end, page_bytes);
+    match file_bytes(&watched) {
+        // Everything beyond the file's end is gone. Replaced in one step, it costs one fault, and one entry
+        // in the kernel's list of maps, of which a process has 65,530.
+        Some(bytes) if bytes <= page.wrapping_sub(watched.start) => {
+            map_zeros(up_to_page(watched.start.wrapping_add(bytes), page_bytes)..end) || map_zeros(one)
+        }
+        // Disk or memory failed here; the rest may be well. If the list of maps is full, give up all.
+        Some(_) | None => map_zeros(one) || map_zeros(watched.start..end),
     }
 }
 
-/// Whether the file now ends before the page at `page`.
-fn is_beyond_file(watched: &Watched, page: usize) -> bool {
+/// The first address from `address` on where a page begins.
+fn up_to_page(address: usize, page_bytes: usize) -> usize {
+    address.wrapping_add(page_bytes - 1) & !(page_bytes - 1)
+}
+
+/// The size of the file now.
+fn file_bytes(watched: &Watched) -> Option<usize> {
     let mut status = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: `fstat` may be called in a handler; it fills the struct if it succeeds. The descriptor is open
     // while the range is watched; were it not, the call would fail.
     if unsafe { libc::fstat(watched.file, status.as_mut_ptr()) } != 0 {
-        return false;
+        return None;
     }
     // SAFETY: the call has succeeded.
-    let file_bytes = unsafe { status.assume_init() }.st_size;
-    usize::try_from(file_bytes).is_ok_and(|bytes| bytes <= page.wrapping_sub(watched.start))
+    usize::try_from(unsafe { status.assume_init() }.st_size).ok()
 }
 
 /// Maps zeros over `pages`, which lie in a watched range.
