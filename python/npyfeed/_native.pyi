@@ -41,6 +41,10 @@ class Array:
 
     The mapping is copy-on-write, as `numpy.memmap(mode="c")`: arrays and tensors over it are writable,
     and the file never changes.
+
+    If someone else cuts the file short or writes to it meanwhile, reading raises an `OSError` that names
+    it. Arrays and tensors that were handed out before cannot raise: they read zeros where bytes are
+    missing, and `check` tells. To change a file in use, rename a new one over it; that disturbs nobody.
     """
 
     @property
@@ -67,6 +71,15 @@ class Array:
     @property
     def path(self) -> Path | None:
         """The file."""
+    def check(self) -> None:
+        """Nothing, if the bytes are still those of the file that was opened.
+
+        Call it after reading through an array or tensor handed out before, where others change files.
+
+        Raises:
+            OSError: the file was cut short or written to since it was opened, or could not be read.
+
+        """
     def numpy(self) -> np.ndarray[Any, Any]:
         """The array as a writable ndarray over the mapped file, without a copy."""
     def torch(self) -> torch.Tensor:

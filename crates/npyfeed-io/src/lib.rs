@@ -5,8 +5,12 @@
 //! | [`MappedFile`] | a file, mapped copy-on-write | no |
 //! | [`Memory`] | memory that someone else owns | no |
 //!
-//! The only `unsafe` is in `map.rs` and `memory.rs`, one block each to turn an address into a slice;
-//! SAFETY.md in the repository says what it rests on.
+//! A mapped file may be cut short or written to by someone else while it is read. That does not end the
+//! process (`guard/`): whoever has read asks [`Source::check`] afterwards whether the bytes were those of
+//! the file that was opened.
+//!
+//! `unsafe` stands in `map.rs` and `memory.rs`, to turn an address into a slice, and in `guard/`, to bear
+//! SIGBUS; SAFETY.md in the repository says what it rests on.
 //!
 //! ```
 //! use npyfeed_io::{Memory, Source};
@@ -16,6 +20,11 @@
 //! ```
 
 mod file;
+#[cfg(target_os = "linux")]
+mod guard;
+#[cfg(not(target_os = "linux"))]
+#[path = "guard/absent.rs"]
+mod guard;
 mod map;
 mod memory;
 mod source;
@@ -23,4 +32,4 @@ mod source;
 pub use file::{OpenError, RegularFile};
 pub use map::MappedFile;
 pub use memory::Memory;
-pub use source::Source;
+pub use source::{ChangeError, Source};

@@ -2,23 +2,62 @@
 //!
 //! The map is private: writing to it changes the pages of this process and never the file. It reserves
 //! no swap, so that a file larger than the machine's memory opens too.
+//!
+//! # When the file changes
+//!
+//! | what someone does to the file | bytes read from then on | `check` |
+//! |---|---|---|
+//! | another file is renamed over it; it is unlinked or renamed | those that were opened | passes |
+//! | its permissions, owner or access time change | those that were opened | passes |
+//! | it is cut short | zeros where bytes are missing | fails |
+//! | it is written to in place (`np.save` to the same path), or appended to | old or new, page by page | fails |
+//! | its modification time is set (`touch`) | those that were opened | fails, out of caution |
+//! | a page cannot be read from the disk | zeros in that page | fails |
+//!
+//! Size and *modification* time tell: the time of the last status change (ctime) also moves when a file
+//! is renamed, replaced or given other permissions, none of which touches its bytes. Not noticed: a
+//! change of the same size after which someone sets the modification time back, one through a shared map
+//! that has not been written back yet, and, before Linux 6.13, one within the tick of the clock (1 to
+//! 10 ms) in which the opened bytes were written.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
+use std::sync::atomic::{Ordering, fence};
+use std::time::SystemTime;
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use crate::{OpenError, RegularFile, Source};
+use crate::guard::Guard;
+use crate::{ChangeError, OpenError, RegularFile, Source};
 
 /// A regular file, mapped whole and copy-on-write. Opening reads nothing.
 #[derive(Debug)]
 pub struct MappedFile {
     path: PathBuf,
     name: String,
-    /// `None` for an empty file, which the system does not map.
-    map: Option<MmapRaw>,
+    /// What the file was like when it was opened.
+    opened: Stamp,
+    /// `None` for an empty file, which the system does not map. Fields are dropped in their order: the
+    /// guard before what it watches.
+    map: Option<Guarded>,
+    /// Open as long as the map, so that a change is noticed under whatever name the file has by then.
+    file: File,
+}
+
+#[derive(Debug)]
+struct Guarded {
+    guard: Guard,
+    map: MmapRaw,
+}
+
+/// What tells one content of a file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    len_bytes: u64,
+    /// `None` where the system does not know.
+    modified: Option<SystemTime>,
 }
 
 impl MappedFile {
@@ -28,8 +67,9 @@ impl MappedFile {
     /// The system's own.
     pub fn new(file: RegularFile) -> Result<MappedFile, OpenError> {
         let RegularFile { path, file, metadata } = file;
-        let map = if metadata.len() == 0 { None } else { Some(map_copy_on_write(&file)?) };
-        Ok(MappedFile { name: path.display().to_string(), path, map })
+        let opened = Stamp::of(&metadata);
+        let map = if opened.len_bytes == 0 { None } else { Some(Guarded::new(&file)?) };
+        Ok(MappedFile { name: path.display().to_string(), path, opened, map, file })
     }
 
     /// The path it was opened by.
@@ -44,17 +84,47 @@ impl Source for MappedFile {
     }
 
     fn bytes(&self) -> &[u8] {
-        let Some(map) = &self.map else { return &[] };
+        let Some(Guarded { map, .. }) = &self.map else { return &[] };
         // SAFETY: the map is `len` readable bytes and lives as long as `self`. Its content may change
         // under the slice, by a writer of the file or of `memory()`; SAFETY.md, "memory that others
         // write", says why the engine bears that.
         unsafe { std::slice::from_raw_parts(map.as_ptr(), map.len()) }
     }
 
+    fn check(&self) -> Result<(), ChangeError> {
+        // What was read before is read before.
+        fence(Ordering::SeqCst);
+        let found = Stamp::of(&self.file.metadata()?);
+        let (expected_bytes, found_bytes) = (self.opened.len_bytes, found.len_bytes);
+        if found_bytes < expected_bytes {
+            return Err(ChangeError::CutShort { expected_bytes, found_bytes });
+        }
+        if found != self.opened {
+            return Err(ChangeError::Rewritten { expected_bytes, found_bytes });
+        }
+        if self.map.as_ref().is_some_and(|map| map.guard.is_damaged()) {
+            return Err(ChangeError::Missing { expected_bytes });
+        }
+        Ok(())
+    }
+
     fn memory(&self) -> Option<NonNull<[u8]>> {
-        let map = self.map.as_ref()?;
+        let Guarded { map, .. } = self.map.as_ref()?;
         let start = NonNull::new(map.as_mut_ptr())?;
         Some(NonNull::slice_from_raw_parts(start, map.len()))
+    }
+}
+
+impl Guarded {
+    fn new(file: &File) -> io::Result<Guarded> {
+        let map = map_copy_on_write(file)?;
+        Ok(Guarded { guard: Guard::watch(&map, file)?, map })
+    }
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Stamp {
+        Stamp { len_bytes: metadata.len(), modified: metadata.modified().ok() }
     }
 }
 
@@ -107,5 +177,105 @@ mod tests {
         unsafe { start.write(b'X') };
         assert_eq!(source.bytes(), b"Xbc");
         assert_eq!(std::fs::read(file.path()).unwrap(), b"abc");
+    }
+
+    #[cfg(target_os = "linux")]
+    mod changed {
+        use super::*;
+        use std::fs::Permissions;
+        use std::io::Seek;
+        use std::os::unix::fs::PermissionsExt;
+        use std::time::Duration;
+
+        /// No page is larger than this on a machine that we know.
+        const PAGES: usize = 1 << 16;
+
+        fn ones(len_bytes: usize) -> (tempfile::NamedTempFile, MappedFile) {
+            let file = file_of(&vec![1; len_bytes]);
+            let source = mapped(file.path());
+            source.check().unwrap();
+            (file, source)
+        }
+
+        #[test]
+        fn a_file_cut_short_reads_as_zeros_and_says_so() {
+            let (file, source) = ones(10 * PAGES);
+            let (_other, neighbour) = ones(10 * PAGES);
+            file.as_file().set_len(PAGES as u64).unwrap();
+            let (kept, lost) = source.bytes().split_at(PAGES);
+            assert!(kept.iter().all(|&byte| byte == 1));
+            // One fault brings zeros for all that is lost, on both sides.
+            assert_eq!((lost[5 * PAGES], lost[0]), (0, 0));
+            assert!(lost.iter().all(|&byte| byte == 0));
+            let (expected_bytes, found_bytes) = (10 * PAGES as u64, PAGES as u64);
+            assert!(
+                matches!(source.check(), Err(ChangeError::CutShort { expected_bytes: e, found_bytes: f })
+                if (e, f) == (expected_bytes, found_bytes))
+            );
+            neighbour.check().unwrap();
+            assert!(neighbour.bytes().iter().all(|&byte| byte == 1));
+            // The zeros stay, so the mark does, even if the file is made whole.
+            file.as_file().set_len(expected_bytes).unwrap();
+            file.as_file().set_modified(source.opened.modified.unwrap()).unwrap();
+            assert!(matches!(source.check(), Err(ChangeError::Missing { .. })));
+        }
+
+        #[test]
+        fn many_threads_bear_the_same_loss() {
+            let (file, source) = ones(64 * PAGES);
+            file.as_file().set_len(0).unwrap();
+            std::thread::scope(|scope| {
+                for thread in 0..8 {
+                    let source = &source;
+                    scope.spawn(move || {
+                        for place in (0..64).map(|n| (n * 29 + thread * 7) % 64 * PAGES) {
+                            assert_eq!(source.bytes()[place], 0);
+                            source.check().unwrap_err();
+                        }
+                    });
+                }
+            });
+        }
+
+        #[test]
+        fn writing_in_place_is_noticed_even_without_a_change_of_size() {
+            let (mut file, source) = ones(100);
+            let before = source.opened.modified.unwrap() - Duration::from_secs(1);
+            file.as_file().set_modified(before).unwrap();
+            let source = mapped(source.path());
+            source.check().unwrap();
+            file.rewind().unwrap();
+            file.write_all(&[2; 100]).unwrap();
+            assert!(matches!(source.check(), Err(ChangeError::Rewritten { .. })));
+            file.write_all(&[2]).unwrap();
+            assert!(matches!(source.check(), Err(ChangeError::Rewritten { found_bytes: 101, .. })));
+        }
+
+        #[test]
+        fn what_does_not_touch_the_bytes_is_no_change() {
+            let (file, source) = ones(PAGES);
+            std::fs::set_permissions(file.path(), Permissions::from_mode(0o400)).unwrap();
+            std::fs::read(file.path()).unwrap();
+            let replacement = file_of(&[2; 10]);
+            std::fs::rename(replacement.path(), file.path()).unwrap();
+            source.check().unwrap();
+            std::fs::remove_file(file.path()).unwrap();
+            source.check().unwrap();
+            assert!(source.bytes().iter().all(|&byte| byte == 1));
+        }
+
+        #[test]
+        fn a_file_that_is_no_longer_mapped_is_no_longer_watched() {
+            let file = file_of(&[1; 10]);
+            for _ in 0..10_000 {
+                let source = mapped(file.path());
+                assert_eq!(source.bytes()[9], 1);
+            }
+            let source = mapped(file.path());
+            let address = source.bytes().as_ptr().addr();
+            assert!(crate::guard::is_watched(address));
+            drop(source);
+            assert!(!crate::guard::is_watched(address));
+        }
     }
 }

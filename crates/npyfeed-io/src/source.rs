@@ -1,6 +1,41 @@
 //! Random access to bytes, wherever they are.
 
+use std::io;
 use std::ptr::NonNull;
+
+/// Why the bytes of a source are not, or may not be, those that it was opened with.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The file is shorter than it was.
+    #[error("it was cut short while in use: expected {expected_bytes} bytes, found {found_bytes}")]
+    CutShort {
+        /// Its size when it was opened.
+        expected_bytes: u64,
+        /// Its size now.
+        found_bytes: u64,
+    },
+    /// The file was written to.
+    #[error(
+        "it was written to while in use: expected the {expected_bytes} bytes that were opened, found \
+         {found_bytes} bytes of a later date"
+    )]
+    Rewritten {
+        /// Its size when it was opened.
+        expected_bytes: u64,
+        /// Its size now.
+        found_bytes: u64,
+    },
+    /// The file looks as it did, but bytes were missing when they were read: the disk or the network
+    /// failed, or the file was cut short and made whole again.
+    #[error("some of its bytes were missing when they were read: expected all {expected_bytes}")]
+    Missing {
+        /// Its size when it was opened.
+        expected_bytes: u64,
+    },
+    /// The system cannot say.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
 
 /// Random access to bytes that do not change their number, from several threads at once.
 pub trait Source: Send + Sync + std::fmt::Debug {
@@ -9,6 +44,17 @@ pub trait Source: Send + Sync + std::fmt::Debug {
 
     /// All bytes. Nothing is read before it is touched.
     fn bytes(&self) -> &[u8];
+
+    /// Whether the bytes are still those that were opened. Whoever has read asks *afterwards*, and throws
+    /// away what was read if they are not: missing bytes read as zeros.
+    ///
+    /// Costs one system call at most, so it is asked once for many reads.
+    ///
+    /// # Errors
+    /// [`ChangeError`], which says what has happened to them.
+    fn check(&self) -> Result<(), ChangeError> {
+        Ok(())
+    }
 
     /// The same bytes, writable, if they are this source's own: what is written there is seen by later
     /// reads and by no file.

@@ -66,8 +66,12 @@ impl PyArray {
         self.array.path().map(Into::into)
     }
 
+    fn check(&self, py: Python<'_>) -> PyResult<()> {
+        self.array.check().map_err(|error| to_python(py, error))
+    }
+
     fn numpy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        export::array(slf.py(), &slf.get().array, slf.clone().into_any())
+        PyArray::sound(slf, PyArray::view(slf)?)
     }
 
     fn torch<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -81,20 +85,21 @@ impl PyArray {
         copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let view = PyArray::numpy(slf)?;
+        let view = PyArray::view(slf)?;
         if dtype.is_none() && copy != Some(true) {
-            return Ok(view);
+            return PyArray::sound(slf, view);
         }
         // NumPy 1 knows no `copy=None`, which asks for a copy only where one is needed.
         let numpy = py.import("numpy")?;
-        match copy {
+        let converted = match copy {
             None => numpy.call_method1("asarray", (view, dtype)),
             Some(copy) => {
                 let options = PyDict::new(py);
                 options.set_item("copy", copy)?;
                 numpy.call_method("array", (view, dtype), Some(&options))
             }
-        }
+        };
+        PyArray::sound(slf, converted?)
     }
 
     #[pyo3(signature = (**options))]
@@ -102,15 +107,15 @@ impl PyArray {
         slf: &Bound<'py, Self>,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        PyArray::numpy(slf)?.call_method("__dlpack__", (), options)
+        PyArray::sound(slf, PyArray::view(slf)?.call_method("__dlpack__", (), options)?)
     }
 
     fn __dlpack_device__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        PyArray::numpy(slf)?.call_method0("__dlpack_device__")
+        PyArray::view(slf)?.call_method0("__dlpack_device__")
     }
 
     fn __getitem__<'py>(slf: &Bound<'py, Self>, key: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        PyArray::numpy(slf)?.get_item(key)
+        PyArray::sound(slf, PyArray::view(slf)?.get_item(key)?)
     }
 
     fn __len__(&self) -> PyResult<usize> {
@@ -121,5 +126,18 @@ impl PyArray {
     fn __repr__(&self) -> String {
         let path = self.array.path().map_or_else(|| "memory".into(), |path| path.display().to_string());
         format!("npyfeed.Array('{path}', shape={:?}, dtype={})", self.array.shape(), self.array.dtype())
+    }
+}
+
+impl PyArray {
+    /// All of it as an ndarray, which nobody may have before it has been found sound.
+    fn view<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        export::array(slf.py(), &slf.get().array, slf.clone().into_any())
+    }
+
+    /// What was made of `view`, if the file was still the one that was opened when it had been made.
+    fn sound<'py>(slf: &Bound<'py, Self>, made: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        slf.get().check(slf.py())?;
+        Ok(made)
     }
 }

@@ -1,7 +1,5 @@
 //! From the engine's errors to Python's.
 
-use std::io::ErrorKind as ErrorKindOfIo;
-
 use npyfeed::{Error, ErrorKind};
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
@@ -55,9 +53,10 @@ fn system(error: &Error, message: String) -> PyErr {
 
 /// The system's number, or the number of what we found out ourselves.
 fn error_number(error: &std::io::Error) -> Option<i32> {
-    const ENOMEM: i32 = 12;
-    const EISDIR: i32 = 21;
-    let found_out = [(ErrorKindOfIo::OutOfMemory, ENOMEM), (ErrorKindOfIo::IsADirectory, EISDIR)];
-    let own = found_out.into_iter().find(|(kind, _)| *kind == error.kind()).map(|(_, number)| number);
+    use std::io::ErrorKind::{IsADirectory, OutOfMemory, StaleNetworkFileHandle};
+    // ENOMEM, EISDIR, ESTALE
+    const OWN: [(std::io::ErrorKind, i32); 3] =
+        [(OutOfMemory, 12), (IsADirectory, 21), (StaleNetworkFileHandle, 116)];
+    let own = OWN.iter().find(|(kind, _)| *kind == error.kind()).map(|(_, number)| *number);
     error.raw_os_error().or(own)
 }

@@ -94,6 +94,28 @@ impl Array {
         self.source.name()
     }
 
+    /// Whether the bytes are still those of the file that was opened. Ask after reading them, and throw
+    /// away what was read if they are not: what a file cut short has lost reads as zeros.
+    ///
+    /// One system call, about 0.3 µs. Batches and samples of a [`Dataset`](crate::Dataset) have been
+    /// checked; what is read through [`bytes`](Array::bytes), [`view`](Array::view) and
+    /// [`memory`](Array::memory) has not. A file that another one was renamed over, and one that was
+    /// unlinked, is unchanged.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file was cut short or written to since, or could not
+    /// be read.
+    pub fn check(&self) -> Result<()> {
+        let error = match self.source.check() {
+            Ok(()) => return Ok(()),
+            Err(why) => Error::changed(self.name(), why),
+        };
+        Err(match self.path() {
+            Some(path) => error.on(path),
+            None => error,
+        })
+    }
+
     /// The elements as bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.source.bytes()[self.data_offset..self.data_offset + self.layout.byte_count()]

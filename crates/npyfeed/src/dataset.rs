@@ -127,7 +127,8 @@ impl Dataset {
     ///
     /// # Errors
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if an index is not below [`len`](Dataset::len),
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if there is no memory for them.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if there is no memory for them, or a file was cut short or
+    /// written to since it was opened.
     pub fn batch(&self, indices: &[u64]) -> Result<Batch> {
         self.check_indices(indices)?;
         let mut rows = indices.to_vec();
@@ -137,7 +138,8 @@ impl Dataset {
         for column in self.columns.iter() {
             let plan = ColumnPlan::new(column, rows.len(), 0)?;
             let mut lease = plan.pool.lease()?;
-            gather(&plan, &rows, lease.bytes_mut());
+            gather(&plan, &rows, lease.bytes_mut())
+                .map_err(|error| error.while_doing(&format!("column '{}'", column.name)))?;
             leases.push(lease);
         }
         Ok(Batch::new(&self.spec(), leases, rows.len()))

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use npyfeed_io::OpenError;
+use npyfeed_io::{ChangeError, OpenError};
 use npyfeed_npy::HeaderError;
 
 /// A result whose error is [`Error`].
@@ -74,6 +74,29 @@ impl Error {
         };
         let inner = Inner { kind: ErrorKind::Io, message, path: None, cause: Some(cause) };
         Error(Box::new(inner)).on(path)
+    }
+
+    /// The bytes that were read from the source called `name` are not those that were opened.
+    pub(crate) fn changed(name: &str, why: ChangeError) -> Error {
+        const CURE: &str = "open it again, and change a file in use by renaming a new one over it";
+        let message = match &why {
+            ChangeError::CutShort { .. } | ChangeError::Rewritten { .. } => {
+                format!("cannot read '{name}': {why} ({CURE})")
+            }
+            ChangeError::Missing { .. } => {
+                format!(
+                    "cannot read '{name}': {why} (cut short in between, or a failing disk: open it again)"
+                )
+            }
+            ChangeError::Io(_) => format!("cannot read '{name}': {why}"),
+        };
+        let cause = match why {
+            ChangeError::CutShort { .. } | ChangeError::Rewritten { .. } | ChangeError::Missing { .. } => {
+                std::io::ErrorKind::StaleNetworkFileHandle.into()
+            }
+            ChangeError::Io(cause) => cause,
+        };
+        Error(Box::new(Inner { kind: ErrorKind::Io, message, path: None, cause: Some(cause) }))
     }
 
     /// A header that could not be understood, in the file at `path`.

@@ -16,7 +16,8 @@ const FIRST_READ_BYTES: usize = 512;
 /// Opens an .npy file: checks its header against its size and maps it. No element is read.
 ///
 /// # Errors
-/// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the system will not open it, or it is no regular file;
+/// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the system will not open it, it is no regular file, or
+///   someone changes it meanwhile;
 /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if it is no .npy file, or shorter than its header says;
 /// - [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for elements that are not numbers, and
 ///   for now for big-endian and Fortran-ordered files.

@@ -9,7 +9,9 @@
 //! 3. **Sharing.** A batch is cut into parts; each part is filled by one worker, and the batch is ready
 //!    when all are. So one large batch occupies all workers, and the first comes as soon as it can.
 //! 4. **Failure.** An error or a panic while filling batch *k* is given to the consumer in place of
-//!    batch *k*, after the batches before it. It ends the epoch. Nothing is lost in silence.
+//!    batch *k*, after the batches before it. It ends the epoch. Nothing is lost in silence. Each part is
+//!    checked after it was filled: a batch that comes out was read whole from the files that were opened,
+//!    none of them cut short or written to before its last byte was read.
 //! 5. **End.** After the last batch, or an error, the consumer is told so at every call.
 //! 6. **Drop**, at any moment: workers stop after the part they are in, about 2 MB or one sample, whichever
 //!    is more, and are joined. Batches that the consumer holds stay valid.
@@ -134,8 +136,10 @@ fn work(queue: &Queue, mut filler: Filler) {
     let life = AssertUnwindSafe(|| {
         while let Some(mut part) = queue.take_part() {
             batch = Some(part.batch());
-            filler.fill(&mut part);
-            queue.finish(part);
+            match filler.fill(&mut part) {
+                Ok(()) => queue.finish(part),
+                Err(error) => queue.fail(batch, error),
+            }
         }
     });
     if let Err(panic) = catch_unwind(life) {
