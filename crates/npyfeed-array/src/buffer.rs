@@ -67,6 +67,12 @@ impl Buffer {
     }
 }
 
+impl AsMut<[u8]> for Buffer {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.bytes_mut()
+    }
+}
+
 fn huge_page_map(len_bytes: usize) -> std::io::Result<MmapMut> {
     let map = MmapMut::map_anon(len_bytes)?;
     // Advice only: a kernel built without huge pages answers EINVAL, and the map works all the same.

@@ -3,7 +3,8 @@
 //! | source | bytes | copied when read |
 //! |---|---|---|
 //! | [`MappedFile`] | a file, mapped copy-on-write | no |
-//! | [`Memory`] | memory that someone else owns | no |
+//! | [`Memory`] | memory, someone else's or its own | no |
+//! | [`Section`] | some of another source's bytes | no |
 //!
 //! The only `unsafe` is in `map.rs` and `memory.rs`, one block each to turn an address into a slice;
 //! SAFETY.md in the repository says what it rests on.
@@ -17,8 +18,10 @@
 
 mod map;
 mod memory;
+mod section;
 mod source;
 
 pub use map::{MappedFile, OpenError};
 pub use memory::Memory;
+pub use section::Section;
 pub use source::Source;

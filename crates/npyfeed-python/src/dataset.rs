@@ -92,6 +92,6 @@ fn column_source(name: &str, source: &Bound<'_, PyAny>) -> PyResult<ColumnSource
     }
     let found = source.get_type().name()?;
     Err(PyTypeError::new_err(format!(
-        "column '{name}': expected the path of an .npy file, an ndarray or an npyfeed.Array, found {found}"
+        "column '{name}': expected the path of an .npy file, 'file.npz:member', an ndarray or an npyfeed.Array, found {found}"
     )))
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use npyfeed_array::{ByteOrder, MemoryOrder};
 use npyfeed_io::{MappedFile, Source};
-use npyfeed_npy::{Header, Limits};
+use npyfeed_npy::{Directory, Header, Limits};
 
+use crate::archive::{Archive, NPY_MAGIC};
 use crate::array::Array;
 use crate::error::{Error, Result};
 
@@ -25,7 +26,53 @@ pub fn open(path: impl AsRef<Path>) -> Result<Array> {
     read_header(Arc::new(file), path).map_err(|error| error.on(path))
 }
 
-fn read_header(source: Arc<dyn Source>, path: &Path) -> Result<Array> {
+/// What a file turned out to be: its bytes decide, not its name.
+#[derive(Clone, Debug)]
+pub enum Opened {
+    /// An .npy file.
+    Array(Array),
+    /// An .npz file.
+    Archive(Archive),
+}
+
+/// Opens an .npy or an .npz file, whichever it is.
+///
+/// # Errors
+/// Those of [`open`] and of [`Archive::open`].
+pub fn open_any(path: impl AsRef<Path>) -> Result<Opened> {
+    let path = path.as_ref();
+    let file = MappedFile::open(path).map_err(|why| Error::cannot_map(path, why))?;
+    if !file.bytes().starts_with(NPY_MAGIC) && Directory::is_archive(file.bytes()) {
+        return Archive::read(Arc::new(file), path).map(Opened::Archive);
+    }
+    read_header(Arc::new(file), path).map(Opened::Array).map_err(|error| error.on(path))
+}
+
+/// Opens what a column names: an .npy file, or `"file.npz:member"`. A file of that whole name comes first.
+pub(crate) fn open_column(path: &Path) -> Result<Array> {
+    let Some((file, member)) = archive_and_member(path) else {
+        return match open_any(path)? {
+            Opened::Array(array) => Ok(array),
+            Opened::Archive(archive) => {
+                let (path, names) = (path.display(), archive.listed());
+                let message = format!(
+                    "'{path}' is an .npz file: expected the name of a member too, as in '{path}:name'; it has {names}"
+                );
+                Err(Error::mismatch(message).on(archive.path()))
+            }
+        };
+    };
+    Archive::open(file)?.array(member)
+}
+
+/// The two halves of `"file.npz:member"`, if there is such a file and none of the whole name.
+fn archive_and_member(path: &Path) -> Option<(&Path, &str)> {
+    let text = path.to_str().filter(|_| !path.exists())?;
+    let halves = text.rmatch_indices(':').map(|(colon, _)| (Path::new(&text[..colon]), &text[colon + 1..]));
+    halves.into_iter().find(|(file, _)| file.is_file())
+}
+
+pub(crate) fn read_header(source: Arc<dyn Source>, path: &Path) -> Result<Array> {
     let bytes = source.bytes();
     let header = Header::parse(bytes, &Limits::DEFAULT)
         .and_then(|header| header.check_data(bytes.len() as u64).map(|()| header))
