@@ -10,12 +10,15 @@
 A framework is imported only by its own module: `npyfeed.torch`.
 """
 
-from npyfeed._native import Array, __version__, open
+from collections.abc import Mapping
+
+from npyfeed._native import Archive, Array, __version__, open
 from npyfeed.dataset import ColumnSpec, Dataset
 from npyfeed.errors import FormatError, MismatchError, UnsupportedError
 from npyfeed.loader import Loader, Stats
 
 __all__ = [
+    "Archive",
     "Array",
     "ColumnSpec",
     "Dataset",
@@ -27,3 +30,5 @@ __all__ = [
     "__version__",
     "open",
 ]
+
+Mapping.register(Archive)

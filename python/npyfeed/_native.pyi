@@ -1,14 +1,14 @@
 """The engine, built from Rust. What users type is in the modules beside this one."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
 from pathlib import Path
 from typing import Any, TypedDict, final, type_check_only
 
 import numpy as np
 import torch
 
-__all__ = ["Array", "Dataset", "Epoch", "Loader", "__version__", "open"]
+__all__ = ["Archive", "Array", "Dataset", "Epoch", "Loader", "__version__", "open"]
 
 __version__: str
 
@@ -25,19 +25,75 @@ class LoaderOptions(TypedDict):
     memory: int | None
     epoch: int
 
-def open(path: str | os.PathLike[str]) -> Array:
-    """Opens an .npy file: checks its header against its size and maps it. No element is read.
+def open(path: str | os.PathLike[str], *, check_crc: bool = False) -> Any:
+    """Opens an .npy file as an `Array`, an .npz file as an `Archive`: the bytes decide, not the name.
+
+    Of an .npy file the header is checked against its size, of an .npz file the directory. No element is read.
+    Type checkers see `Any`, as with `numpy.load`; say which it is: `array: nf.Array = nf.open(path)`.
+
+    Args:
+        path: the file.
+        check_crc: hold also the stored members of an .npz file against their CRC-32, at their first use,
+            for a pass over their bytes. Deflated ones are always checked.
 
     Raises:
         FileNotFoundError, PermissionError, IsADirectoryError, OSError: the system will not open it.
-        FormatError: it is no .npy file, or shorter than its header says; the message has the byte.
+        FormatError: it is neither, or shorter than its header says, or its directory is not sound (cut short,
+            members that overlap, share a name, climb out by their names, or state sizes that cannot be); the
+            message has the byte.
         UnsupportedError: its elements are not numbers, or not yet handled; the message has the way out.
 
     """
 
 @final
+class Archive(Mapping[str, Any]):
+    """The arrays of an .npz file, by name: a lazy mapping. `npyfeed.open` makes it.
+
+    Names come without ".npy" and are looked up with or without it, in the order of the file, as
+    `numpy.load` has it. `archive["x"]` is an `Array`; a member that is no .npy file is its bytes.
+
+    A stored member (`numpy.savez`) is mapped where it lies and not copied; it may start at any byte, so an
+    ndarray over it may not be aligned (`array.flags.aligned`). A deflated one (`numpy.savez_compressed`) is
+    inflated when it is asked for, checked against its CRC-32, and kept while an `Array` or ndarray over it
+    lives: asking again gives the same memory. Several threads inflate several members side by side.
+
+    Raises on `archive[name]`:
+        KeyError: there is no such member.
+        FormatError: its local header and the directory disagree, it does not inflate to the size or the
+            CRC-32 stated, or its .npy header is not sound. The message names file, member and byte.
+        UnsupportedError: it is encrypted or kept by bzip2, lzma and the like, or not an array of numbers.
+
+    Source of the rules: `numpy.savez`, `numpy.lib.npyio.NpzFile`, APPNOTE.TXT.
+
+    >>> import numpy as np, npyfeed as nf, tempfile
+    >>> path = tempfile.mkdtemp() + "/arrays.npz"
+    >>> np.savez(path, x=np.zeros((2, 3)), y=np.arange(4, dtype="uint8"))
+    >>> archive = nf.open(path)
+    >>> list(archive), archive["x"].shape
+    (['x', 'y'], (2, 3))
+    >>> nf.Dataset(y=f"{path}:y").spec["y"]
+    ColumnSpec(dtype='uint8', shape=())
+    """
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+    def __getitem__(self, name: str, /) -> Any: ...
+    def __contains__(self, name: object, /) -> bool: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
+    def get(self, name: str, default: Any = None) -> Any:
+        """The member, or `default` if there is none of that name."""
+    def keys(self) -> KeysView[str]:
+        """The names."""
+    def values(self) -> ValuesView[Any]:
+        """The members, each opened when the view comes to it."""
+    def items(self) -> ItemsView[str, Any]:
+        """Names and members, each opened when the view comes to it."""
+
+@final
 class Array:
-    """One array in an .npy file, mapped and not yet read. `npyfeed.open` makes it.
+    """One array in an .npy or .npz file, mapped and not yet read. `npyfeed.open` makes it.
 
     The mapping is copy-on-write, as `numpy.memmap(mode="c")`: arrays and tensors over it are writable,
     and the file never changes.
@@ -70,7 +126,7 @@ class Array:
         """The version of the file format, such as `(1, 0)`."""
     @property
     def path(self) -> Path | None:
-        """The file."""
+        """The file; of a member of an .npz file, that."""
     def check(self) -> None:
         """Nothing, if the bytes are still those of the file that was opened.
 

@@ -100,7 +100,7 @@ SOUND = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }\n"
 
 BROKEN = {
     "empty file": (b"", nf.FormatError, "expected 6 bytes of the magic string.*found 0"),
-    "no magic": (b"PK\x03\x04" + bytes(64), nf.FormatError, "NUMPY"),
+    "no magic": (b"\x89HDF\r\n\x1a\n" + bytes(64), nf.FormatError, "NUMPY.*HDF5"),
     "header cut": (header(SOUND)[:30], nf.FormatError, "header"),
     "data cut": (header(SOUND) + bytes(7), nf.FormatError, "8 bytes.*7"),
     "version 4.0": (b"\x93NUMPY\x04\x00" + bytes(64), nf.FormatError, "version"),

@@ -73,6 +73,12 @@ fn zeroed_lines(count: usize) -> std::io::Result<Vec<Line>> {
     lines.map(Vec::from).map_err(|()| std::io::ErrorKind::OutOfMemory.into())
 }
 
+impl AsMut<[u8]> for Buffer {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.bytes_mut()
+    }
+}
+
 fn huge_page_map(len_bytes: usize) -> std::io::Result<MmapMut> {
     let map = MmapMut::map_anon(len_bytes)?;
     // Advice only: a kernel built without huge pages answers EINVAL, and the map works all the same.

@@ -3,7 +3,8 @@
 //! | source | bytes | copied when read |
 //! |---|---|---|
 //! | [`MappedFile`] | a file, mapped copy-on-write | no |
-//! | [`Memory`] | memory that someone else owns | no |
+//! | [`Memory`] | memory, someone else's or its own | no |
+//! | [`Section`] | some of another source's bytes | no |
 //!
 //! A mapped file may be cut short or written to by someone else while it is read. That does not end the
 //! process (`guard/`): whoever has read asks [`Source::check`] afterwards whether the bytes were those of
@@ -27,9 +28,11 @@ mod guard;
 mod guard;
 mod map;
 mod memory;
+mod section;
 mod source;
 
 pub use file::{OpenError, RegularFile};
 pub use map::MappedFile;
 pub use memory::Memory;
+pub use section::Section;
 pub use source::{ChangeError, Source};

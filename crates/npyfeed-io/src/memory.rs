@@ -1,4 +1,4 @@
-//! Memory that someone else owns, as a source.
+//! Memory as a source: someone else's, or its own.
 
 use std::any::Any;
 use std::ptr::NonNull;
@@ -7,7 +7,10 @@ use crate::Source;
 
 /// Bytes in memory, together with whatever keeps them alive.
 pub struct Memory {
+    name: String,
     bytes: NonNull<[u8]>,
+    /// Whether the bytes may be written through [`Source::memory`].
+    is_writable: bool,
     /// Dropped with the source, and not before: the bytes lie inside it.
     _owner: Box<dyn Any + Send + Sync>,
 }
@@ -24,7 +27,17 @@ impl Memory {
     /// # Safety
     /// `bytes` must be readable, from any thread, until `owner` is dropped, at the address given now.
     pub unsafe fn new(bytes: NonNull<[u8]>, owner: impl Any + Send + Sync) -> Memory {
-        Memory { bytes, _owner: Box::new(owner) }
+        Memory { name: "memory".to_owned(), bytes, is_writable: false, _owner: Box::new(owner) }
+    }
+
+    /// The bytes of `owner`, which nobody else has: they may be written. Errors call them `name`.
+    pub fn own(name: String, owner: impl AsMut<[u8]> + Any + Send + Sync) -> Memory {
+        let mut owner = Box::new(owner);
+        let bytes = NonNull::from((*owner).as_mut());
+        // SAFETY: bytes that a value lends out stay in place while nobody touches it, and nobody can: it is
+        // boxed before it is asked, and from here on only dropped.
+        let memory = unsafe { Memory::new(bytes, owner) };
+        Memory { name, is_writable: true, ..memory }
     }
 }
 
@@ -43,8 +56,8 @@ impl std::fmt::Debug for Memory {
 }
 
 impl Source for Memory {
-    fn name(&self) -> &'static str {
-        "memory"
+    fn name(&self) -> &str {
+        &self.name
     }
 
     fn bytes(&self) -> &[u8] {
@@ -52,12 +65,33 @@ impl Source for Memory {
         // `self`. What follows if its owner writes to it meanwhile is in SAFETY.md.
         unsafe { self.bytes.as_ref() }
     }
+
+    fn memory(&self) -> Option<NonNull<[u8]>> {
+        self.is_writable.then_some(self.bytes)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Arc;
+
+    #[test]
+    fn own_bytes_can_be_written_and_have_a_name() {
+        for owner in [vec![1_u8, 2, 3], Vec::new()] {
+            let source = Memory::own("a.npz:x".to_owned(), owner.clone());
+            assert_eq!((source.name(), source.bytes()), ("a.npz:x", &owner[..]));
+            let memory = source.memory().unwrap();
+            if !owner.is_empty() {
+                // SAFETY: the first byte of live memory that nobody reads meanwhile.
+                unsafe { memory.cast::<u8>().write(9) };
+                assert_eq!(source.bytes(), &[9, 2, 3]);
+            }
+        }
+        let inline = Memory::own("array".to_owned(), [7_u8; 16]);
+        let moved = Box::new(inline);
+        assert_eq!(moved.bytes(), &[7; 16]);
+    }
 
     #[test]
     fn the_owner_lives_exactly_as_long_as_the_source() {

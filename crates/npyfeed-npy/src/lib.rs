@@ -1,4 +1,4 @@
-//! What the bytes of an .npy file mean: its header, its descr, and how to write them.
+//! What the bytes of an .npy file mean: its header, its descr, and how to write them; and what is in an .npz.
 //!
 //! An .npy file is a few bytes that say what follows, a Python dict written as text, padding, and the
 //! elements without gaps ([NEP 1], `numpy.lib.format`):
@@ -18,6 +18,7 @@
 //! | are the elements all there? | [`Header::check_data`] | `header.rs` |
 //! | what went wrong, at which byte? | [`HeaderError`] | `error.rs` |
 //! | how large may things get? | [`Limits`], [`MAX_AXES`], [`MAX_DEPTH`], [`MAX_ITEM_BYTES`] | `limits.rs` |
+//! | what is in an .npz, and where? | [`Directory`], [`Member`], [`ArchiveError`] | `npz/` |
 //! | which header does NumPy write? | [`header_bytes`] | `write.rs` |
 //!
 //! # Promises about hostile bytes
@@ -53,6 +54,7 @@ mod error;
 mod header;
 mod limits;
 mod literal;
+mod npz;
 mod record;
 mod type_string;
 mod unsupported;
@@ -62,5 +64,6 @@ pub use descr::{Descr, Field, TimeUnit};
 pub use error::HeaderError;
 pub use header::{Header, Version};
 pub use limits::{DEFAULT_HEADER_BYTES, Limits, MAX_AXES, MAX_DEPTH, MAX_ITEM_BYTES};
+pub use npz::{ArchiveError, Directory, MAX_INFLATE_RATIO, MAX_MEMBERS, Member, Method};
 pub use unsupported::UnsupportedDescr;
 pub use write::{TooManyAxes, header_bytes};

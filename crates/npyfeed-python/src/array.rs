@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use npyfeed::Array;
+use npyfeed::{Array, Opened};
 use numpy::PyArrayDescr;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::archive::PyArchive;
 use crate::error::to_python;
 use crate::export;
 
@@ -17,11 +18,14 @@ pub(crate) struct PyArray {
     pub(crate) array: Array,
 }
 
-/// Opens an .npy file.
+/// Opens an .npy or an .npz file.
 #[pyfunction]
-pub(crate) fn open(py: Python<'_>, path: PathBuf) -> PyResult<PyArray> {
-    let opened = py.detach(|| npyfeed::open(path));
-    opened.map(|array| PyArray { array }).map_err(|error| to_python(py, error))
+#[pyo3(signature = (path, *, check_crc=false))]
+pub(crate) fn open(py: Python<'_>, path: PathBuf, check_crc: bool) -> PyResult<Bound<'_, PyAny>> {
+    match py.detach(|| npyfeed::open_any(path)).map_err(|error| to_python(py, error))? {
+        Opened::Array(array) => Ok(Bound::new(py, PyArray { array })?.into_any()),
+        Opened::Archive(archive) => Ok(Bound::new(py, PyArchive::new(archive, check_crc))?.into_any()),
+    }
 }
 
 #[pymethods]
@@ -124,8 +128,8 @@ impl PyArray {
     }
 
     fn __repr__(&self) -> String {
-        let path = self.array.path().map_or_else(|| "memory".into(), |path| path.display().to_string());
-        format!("npyfeed.Array('{path}', shape={:?}, dtype={})", self.array.shape(), self.array.dtype())
+        let (name, shape, dtype) = (self.array.name(), self.array.shape(), self.array.dtype());
+        format!("npyfeed.Array('{name}', shape={shape:?}, dtype={dtype})")
     }
 }
 

@@ -109,7 +109,7 @@ fn column_source(name: &str, source: &Bound<'_, PyAny>) -> PyResult<ColumnSource
     Err(unsupported(
         source.py(),
         format!(
-            "column '{name}': expected the path of an .npy file, an ndarray or an npyfeed.Array, found {found}; \
+            "column '{name}': expected the path of an .npy file, 'file.npz:member', an ndarray or an npyfeed.Array, found {found}; \
              pass numpy.asarray(...)"
         ),
     ))

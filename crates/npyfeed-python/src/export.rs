@@ -8,7 +8,8 @@ use std::ptr::NonNull;
 
 use npyfeed::{Array, BatchColumn, ByteOrder, Dtype, Layout, Memory, MemoryOrder};
 use numpy::npyffi::{
-    NPY_ARRAY_CARRAY, NPY_ARRAY_CARRAY_RO, NpyTypes, PY_ARRAY_API, get_type_object, npy_intp,
+    NPY_ARRAY_ALIGNED, NPY_ARRAY_CARRAY, NPY_ARRAY_CARRAY_RO, NpyTypes, PY_ARRAY_API, get_type_object,
+    npy_intp,
 };
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
@@ -50,6 +51,9 @@ pub(crate) fn array<'py>(
         Some(memory) => (memory.cast(), NPY_ARRAY_CARRAY),
         None => (NonNull::from(array.bytes()).cast(), NPY_ARRAY_CARRAY_RO),
     };
+    // A member of an archive starts at any byte. NumPy reads such elements by way of a copy each.
+    let is_aligned = start.addr().get().is_multiple_of(array.dtype().item_bytes());
+    let flags = if is_aligned { flags } else { flags & !NPY_ARRAY_ALIGNED };
     // SAFETY: `start` leads to the bytes of the array's layout, which is in C order; `owner` holds the
     // array, and with it the bytes.
     unsafe { ndarray(descr, array.shape(), start, flags, owner) }

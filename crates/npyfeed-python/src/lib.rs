@@ -5,6 +5,7 @@
 
 use pyo3::pymodule;
 
+mod archive;
 mod array;
 mod dataset;
 mod error;
@@ -16,6 +17,8 @@ mod transform;
 mod _native {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use super::archive::PyArchive;
     #[pymodule_export]
     use super::array::{PyArray, open};
     #[pymodule_export]

@@ -10,7 +10,7 @@ use crate::array::Array;
 use crate::batch::{Batch, ColumnSpec};
 use crate::chain::{self, Outcome};
 use crate::error::{Error, Result};
-use crate::open::open;
+use crate::open::open_column;
 use crate::plan::{ColumnPlan, kernel_for};
 use crate::run::gather;
 use crate::transform::Transform;
@@ -49,7 +49,7 @@ pub(crate) enum Selection {
 /// Where the rows of a column come from.
 #[derive(Clone, Debug)]
 pub enum ColumnSource {
-    /// An .npy file.
+    /// An .npy file, or `"file.npz:member"`.
     Path(PathBuf),
     /// An array that is open already.
     Array(Array),
@@ -242,10 +242,11 @@ pub struct DatasetBuilder {
 }
 
 impl DatasetBuilder {
-    /// Adds a column: the path of an .npy file, whose rows are the samples, or an [`Array`].
+    /// Adds a column: the path of an .npy file, whose rows are the samples, `"file.npz:member"`, or an
+    /// [`Array`].
     ///
     /// # Errors
-    /// As [`open`], naming the column; [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the name
+    /// As [`open`](crate::open) and [`Archive::array`](crate::Archive::array), naming the column; [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the name
     /// is taken or the array has no rows to count.
     pub fn column(mut self, name: &str, source: impl Into<ColumnSource>) -> Result<DatasetBuilder> {
         if self.columns.iter().any(|column| &*column.name == name) {
@@ -255,7 +256,7 @@ impl DatasetBuilder {
         }
         let array = match source.into() {
             ColumnSource::Path(path) => {
-                open(path).map_err(|error| error.while_doing(&format!("column '{name}'")))?
+                open_column(&path).map_err(|error| error.while_doing(&format!("column '{name}'")))?
             }
             ColumnSource::Array(array) => array,
         };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use npyfeed_io::{ChangeError, OpenError};
-use npyfeed_npy::HeaderError;
+use npyfeed_npy::{ArchiveError, HeaderError};
 
 /// A result whose error is [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -99,9 +99,15 @@ impl Error {
         Error(Box::new(Inner { kind: ErrorKind::Io, message, path: None, cause: Some(cause) }))
     }
 
-    /// A header that could not be understood, in the file at `path`.
-    pub(crate) fn bad_header(path: &Path, why: &HeaderError) -> Error {
-        Error::new(ErrorKind::Format, format!("cannot open '{}': {why}", path.display()))
+    /// A header that could not be understood, in the source called `name`.
+    pub(crate) fn bad_header(name: &str, why: &HeaderError) -> Error {
+        Error::new(ErrorKind::Format, format!("cannot open '{name}': {why}"))
+    }
+
+    /// An archive, or a member of it, that could not be understood.
+    pub(crate) fn bad_archive(name: &str, why: &ArchiveError) -> Error {
+        let kind = if why.is_unsupported() { ErrorKind::Unsupported } else { ErrorKind::Format };
+        Error::new(kind, format!("cannot open '{name}': {why}"))
     }
 
     /// The same error, about the file at `path`.

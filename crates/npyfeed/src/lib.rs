@@ -19,7 +19,8 @@
 //!
 //! # From a file to a batch
 //!
-//! 1. [`open`] checks a header against its file and maps it: an [`Array`]. Nothing is read.
+//! 1. [`open`] checks a header against its file and maps it: an [`Array`]. Nothing is read. The arrays of an
+//!    .npz file are in an [`Archive`].
 //! 2. A [`Dataset`] names arrays of one length as its columns; [`Dataset::map`] says what is done with
 //!    the samples of one. Whatever can be wrong with that is an error there and then.
 //! 3. A [`Loader`] plans: which kernel, how many threads, how far ahead.
@@ -32,6 +33,7 @@
 //! - No input makes the library panic; [`Error`] says what, where, expected, found, and the cure.
 //! - The memory of a batch is its own until it is dropped.
 
+mod archive;
 mod array;
 mod batch;
 mod chain;
@@ -45,6 +47,7 @@ mod run;
 mod stats;
 mod transform;
 
+pub use archive::{Archive, Content, CrcCheck};
 pub use array::Array;
 pub use batch::{Batch, BatchColumn, ColumnSpec};
 pub use dataset::{ColumnSource, Dataset, DatasetBuilder};
@@ -53,7 +56,7 @@ pub use loader::{Epoch, Loader, LoaderBuilder};
 pub use npyfeed_array::{ByteOrder, Dtype, Element, Layout, LayoutError, MemoryOrder, UnknownDtype};
 pub use npyfeed_io::Memory;
 pub use npyfeed_npy::Version;
-pub use open::open;
+pub use open::{Opened, open, open_any};
 pub use run::Next;
 pub use stats::Stats;
 pub use transform::Transform;

@@ -1,0 +1,138 @@
+//! What an .npz file says of itself: the directory of a zip archive, and the bytes of its members.
+//!
+//! What comes in are the bytes of the file, of which only the directory, at the end, is touched; what goes
+//! out is a [`Directory`] or the byte that is wrong. A [`Member`] then finds its own bytes, inflates them
+//! into memory that the caller brings, and checks them. Source of the rules: APPNOTE.TXT 6.3.10 (PKWARE)
+//! and, where it leaves room, what `numpy.savez` writes and Python's `zipfile` reads.
+//!
+//! ```text
+//! [prefix]  local header, data [, descriptor]  …  directory entry …  [zip64 end, locator]  end [comment]
+//! ```
+//!
+//! Why our own: of the crates that read zip, `zip` 9.4 keys members by name, so that duplicates vanish, and
+//! `rc-zip` 5.4 guesses the encoding of names and copies the directory before it counts; neither holds the
+//! local headers against the directory or says at which byte something is wrong. Inflating is libdeflate's.
+//!
+//! | question | answer | file |
+//! |---|---|---|
+//! | where is the directory? | `End::find` | `end.rs` |
+//! | what does it say of a member? | `entry::read` | `entry.rs` |
+//! | where are its bytes, and what are they? | [`Member::data_range`], [`Member::inflate`] | `member.rs` |
+//! | what went wrong, at which byte? | [`ArchiveError`] | `error.rs` |
+
+mod end;
+mod entry;
+mod error;
+mod fields;
+mod member;
+
+pub use error::ArchiveError;
+pub use member::{MAX_INFLATE_RATIO, Member, Method};
+
+use end::End;
+
+/// The most members that an archive may have. NumPy has no limit; the largest archives seen, one sample a
+/// member, had some 100,000.
+pub const MAX_MEMBERS: usize = 1 << 20;
+
+/// The members of an archive: read from its directory and checked against each other and the file's size.
+///
+/// Holding one is the proof that no two members share a key or a byte, that all lie before the directory,
+/// that no name leads out of a folder, and that no size is beyond what its bytes can give. What the local
+/// headers say is checked when a member is used, so that opening touches the directory alone.
+///
+/// ```
+/// use npyfeed_npy::Directory;
+///
+/// let empty = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"; // what numpy.savez writes of no arrays
+/// assert_eq!(Directory::parse(empty)?.members().len(), 0);
+/// # Ok::<(), npyfeed_npy::ArchiveError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Directory {
+    members: Vec<Member>,
+    /// Places in `members`, sorted by their keys.
+    by_key: Vec<usize>,
+}
+
+impl Directory {
+    /// Whether `file` is a zip archive, sound or not: it starts like one, or it has an end record, as an
+    /// archive with something in front does.
+    pub fn is_archive(file: &[u8]) -> bool {
+        file.starts_with(&fields::LOCAL_SIGNATURE)
+            || file.starts_with(&fields::END_SIGNATURE)
+            || End::is_there(file)
+    }
+
+    /// The directory of the archive `file`.
+    ///
+    /// # Errors
+    /// [`ArchiveError`], with the byte of the file that is wrong.
+    pub fn parse(file: &[u8]) -> Result<Directory, ArchiveError> {
+        let end = End::find(file)?;
+        let mut members = Vec::new();
+        let mut offset = end.directory.start;
+        for _ in 0..end.member_count {
+            let (member, next) = entry::read(file, offset, &end)?;
+            members.push(member);
+            offset = next;
+        }
+        if offset != end.directory.end {
+            let (found, expected) = (offset, end.directory.end);
+            return Err(ArchiveError::DirectoryTail { offset: found, expected });
+        }
+        bound_members(&mut members, end.directory.start)?;
+        let by_key = sorted_by_key(&members)?;
+        Ok(Directory { members, by_key })
+    }
+
+    /// The members, in the order of the directory.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The place of the member called `name`: its key, or its whole name, as `numpy.load` looks it up.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.find_key(name).or_else(|| {
+            let place = self.find_key(name.strip_suffix(member::SUFFIX)?)?;
+            (self.members[place].name() == name).then_some(place)
+        })
+    }
+
+    fn find_key(&self, key: &str) -> Option<usize> {
+        let found = self.by_key.binary_search_by(|&place| self.members[place].key().cmp(key));
+        found.ok().map(|index| self.by_key[index])
+    }
+}
+
+/// Tells each member where the next one, or the directory, begins.
+///
+/// A member takes at least its local header, its name and its data; that much is known here without
+/// touching it. How much more the local header takes, it says itself: [`Member::data_range`].
+fn bound_members(members: &mut [Member], directory_start: usize) -> Result<(), ArchiveError> {
+    let mut order: Vec<usize> = (0..members.len()).collect();
+    order.sort_unstable_by_key(|&place| members[place].header_offset());
+    for (index, &place) in order.iter().enumerate() {
+        let next = order.get(index + 1).map(|&next| &members[next]);
+        let limit = next.map_or(directory_start, Member::header_offset);
+        let neighbour = next.map(|next| next.name().to_owned());
+        members[place].bound(limit, neighbour.as_deref())?;
+    }
+    Ok(())
+}
+
+fn sorted_by_key(members: &[Member]) -> Result<Vec<usize>, ArchiveError> {
+    let mut places: Vec<usize> = (0..members.len()).collect();
+    places.sort_by(|&a, &b| members[a].key().cmp(members[b].key())); // stable: the later duplicate is named
+    match places.windows(2).find(|pair| members[pair[0]].key() == members[pair[1]].key()) {
+        None => Ok(places),
+        Some(pair) => {
+            let [first, again] = [&members[pair[0]], &members[pair[1]]];
+            Err(ArchiveError::Repeated {
+                offset: again.entry_offset(),
+                name: error::quoted(again.name()),
+                first: first.entry_offset(),
+            })
+        }
+    }
+}

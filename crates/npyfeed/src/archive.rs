@@ -1,0 +1,248 @@
+//! Arrays in an .npz file.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use npyfeed_array::Buffer;
+use npyfeed_io::{Memory, Section, Source};
+use npyfeed_npy::{Directory, Member, Method};
+
+use crate::array::Array;
+use crate::error::{Error, Result};
+use crate::open::{map_file, open_member};
+
+/// What an .npy file starts with; a member that does is an array, whatever its name.
+pub(crate) const NPY_MAGIC: &[u8] = b"\x93NUMPY";
+
+/// Which members are held against their CRC-32 when they are first used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CrcCheck {
+    /// Those that are inflated, which are read anyway. A stored member is not read before its elements are.
+    #[default]
+    Deflated,
+    /// Every member, at the cost of a pass over the bytes of stored ones.
+    All,
+}
+
+/// The arrays of an .npz file, by name. Opening reads the directory at its end and nothing else.
+///
+/// A member that is stored (`numpy.savez`) is an array over the mapped file, not copied. One that is
+/// deflated (`numpy.savez_compressed`) is inflated when it is asked for, by the thread that asks, several
+/// side by side if several threads do; it is kept as long as an [`Array`] over it lives, so that asking
+/// twice gives the same bytes. Clones share all that.
+///
+/// ```no_run
+/// use npyfeed::{Archive, Dataset};
+///
+/// let archive = Archive::open("arrays.npz")?;
+/// for name in archive.names() {
+///     println!("{name}");
+/// }
+/// let images = archive.array("images")?;
+/// let dataset = Dataset::builder().column("image", images)?.column("label", "arrays.npz:labels")?.build()?;
+/// # Ok::<(), npyfeed::Error>(())
+/// ```
+///
+/// Source of the rules: `numpy.savez`, `numpy.lib.npyio.NpzFile`, APPNOTE.TXT.
+#[derive(Clone, Debug)]
+pub struct Archive(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    file: Arc<dyn Source>,
+    path: Box<Path>,
+    directory: Directory,
+    crc_check: CrcCheck,
+    /// One for each member of the directory.
+    uses: Box<[Use]>,
+}
+
+/// What is known of a member since it was first used.
+#[derive(Debug, Default)]
+struct Use {
+    /// Its inflated bytes, while someone has them. Locked while it is inflated, so that two threads that ask
+    /// for one member inflate it once.
+    inflated: Mutex<Weak<Memory>>,
+    is_checked: AtomicBool,
+}
+
+/// A member of an archive: what `numpy.load` gives for it.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// An .npy file.
+    Array(Array),
+    /// Anything else: its bytes.
+    Bytes(Vec<u8>),
+}
+
+impl Archive {
+    /// Opens an .npz file.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the system will not open it, or it is no regular file;
+    /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if its directory is not sound: cut short, members
+    ///   that overlap, share a name, climb out by their names, or state sizes that cannot be.
+    pub fn open(path: impl AsRef<Path>) -> Result<Archive> {
+        let path = path.as_ref();
+        Archive::read(Arc::new(map_file(path)?), path)
+    }
+
+    /// The archive whose bytes are `file`.
+    pub(crate) fn read(file: Arc<dyn Source>, path: &Path) -> Result<Archive> {
+        let directory =
+            Directory::parse(file.bytes()).map_err(|why| Error::bad_archive(file.name(), &why).on(path))?;
+        let uses = directory.members().iter().map(|_| Use::default()).collect();
+        let inner = Inner { file, path: path.into(), directory, crc_check: CrcCheck::default(), uses };
+        Ok(Archive(Arc::new(inner)))
+    }
+
+    /// The same archive, with another choice of what is checked; it shares no inflated bytes with this one.
+    #[must_use]
+    pub fn with_crc_check(&self, crc_check: CrcCheck) -> Archive {
+        let (file, directory) = (Arc::clone(&self.0.file), self.0.directory.clone());
+        let uses = directory.members().iter().map(|_| Use::default()).collect();
+        Archive(Arc::new(Inner { file, path: self.0.path.clone(), directory, crc_check, uses }))
+    }
+
+    /// The number of members.
+    pub fn len(&self) -> usize {
+        self.0.directory.members().len()
+    }
+
+    /// Whether there are no members.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The names of the members in the order of the file, without `".npy"`, as `numpy.load` gives them.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.0.directory.members().iter().map(Member::key)
+    }
+
+    /// Whether there is a member of that name, with or without `".npy"`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.directory.find(name).is_some()
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// The member called `name`, with or without `".npy"`, as an array.
+    ///
+    /// # Errors
+    /// Those of [`get`](Archive::get); [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if it is
+    /// no .npy file.
+    pub fn array(&self, name: &str) -> Result<Array> {
+        match self.get(name)? {
+            Content::Array(array) => Ok(array),
+            Content::Bytes(_) => {
+                let (file, names) = (self.0.file.name(), self.listed());
+                let message = format!(
+                    "cannot open '{file}:{name}': expected an array, found other bytes; there are {names}"
+                );
+                Err(Error::unsupported(message).on(self.path()))
+            }
+        }
+    }
+
+    /// The member called `name`, with or without `".npy"`: an array if it is an .npy file, else its bytes.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if there is no such member;
+    /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if its local header and the directory disagree, its
+    ///   bytes do not inflate to what is stated, their CRC-32 is another, or their .npy header is not sound;
+    /// - [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if it is encrypted, kept in another way
+    ///   than stored or deflated, or of elements that [`open`](crate::open) would not open;
+    /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if there is no memory to inflate it into.
+    pub fn get(&self, name: &str) -> Result<Content> {
+        let place = self.0.directory.find(name).ok_or_else(|| self.no_member(name))?;
+        self.0.content(place).map_err(|error| error.on(self.path()))
+    }
+
+    fn no_member(&self, name: &str) -> Error {
+        let (file, names) = (self.0.file.name(), self.listed());
+        Error::mismatch(format!("there is no member '{}' in '{file}', it has {names}", printable(name)))
+            .on(self.path())
+    }
+
+    /// The first names, as a message shows them.
+    pub fn listed(&self) -> String {
+        const SHOWN: usize = 8;
+        let shown: Vec<String> = self.names().take(SHOWN).map(printable).collect();
+        let more = self.len().saturating_sub(SHOWN);
+        match (shown.len(), more) {
+            (0, _) => "no members".to_owned(),
+            (_, 0) => shown.join(", "),
+            (_, more) => format!("{} and {more} more", shown.join(", ")),
+        }
+    }
+}
+
+impl Inner {
+    fn content(&self, place: usize) -> Result<Content> {
+        let member = &self.directory.members()[place];
+        let source = self.bytes_of(place, member)?;
+        if source.bytes().starts_with(NPY_MAGIC) || member.name() != member.key() {
+            return open_member(source, &self.path).map(Content::Array);
+        }
+        Ok(Content::Bytes(source.bytes().to_vec()))
+    }
+
+    fn bytes_of(&self, place: usize, member: &Member) -> Result<Arc<dyn Source>> {
+        match member.method() {
+            Method::Stored | Method::Other(_) => self.stored(place, member),
+            Method::Deflated => self.inflated(place, member),
+        }
+    }
+
+    /// The bytes of a stored member, where they lie in the file.
+    fn stored(&self, place: usize, member: &Member) -> Result<Arc<dyn Source>> {
+        let bad = |why| Error::bad_archive(self.file.name(), &why);
+        let range = member.data_range(self.file.bytes()).map_err(bad)?;
+        let section = Section::new(self.name_of(member), Arc::clone(&self.file), range);
+        let section =
+            section.ok_or_else(|| Error::new(crate::ErrorKind::Internal, "a member outside its archive"))?;
+        let is_checked = &self.uses[place].is_checked;
+        if self.crc_check == CrcCheck::All && !is_checked.load(Ordering::Relaxed) {
+            member.check_crc(section.bytes()).map_err(bad)?;
+            // Once: what the user writes over the bytes later is no damage.
+            is_checked.store(true, Ordering::Relaxed);
+        }
+        Ok(Arc::new(section))
+    }
+
+    /// The bytes of a deflated member, which are those that others have already, if any do.
+    fn inflated(&self, place: usize, member: &Member) -> Result<Arc<dyn Source>> {
+        let mut kept = self.uses[place].inflated.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(memory) = kept.upgrade() {
+            return Ok(memory);
+        }
+        let bad = |why| Error::bad_archive(self.file.name(), &why);
+        let file = self.file.bytes();
+        let range = member.data_range(file).map_err(bad)?;
+        let name = self.name_of(member);
+        let bytes = usize::try_from(member.plain_bytes()).unwrap_or(usize::MAX);
+        let mut buffer = Buffer::zeroed(bytes)
+            .map_err(|why| Error::system(&format!("get {bytes} bytes to inflate '{name}'"), why))?;
+        let inflated = member.inflate(&file[range], buffer.bytes_mut());
+        self.file.check().map_err(|why| Error::changed(self.file.name(), why))?;
+        inflated.map_err(bad)?;
+        let memory = Arc::new(Memory::own(name, buffer));
+        *kept = Arc::downgrade(&memory);
+        Ok(memory)
+    }
+
+    fn name_of(&self, member: &Member) -> String {
+        format!("{}:{}", self.file.name(), printable(member.key()))
+    }
+}
+
+/// A name for a message: shortened, and without letters that would act on a terminal.
+fn printable(name: &str) -> String {
+    const SHOWN: usize = 60;
+    let more = if name.chars().nth(SHOWN).is_some() { "…" } else { "" };
+    name.chars().take(SHOWN).flat_map(char::escape_debug).chain(more.chars()).collect()
+}
