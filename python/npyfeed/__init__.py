@@ -14,6 +14,8 @@ from npyfeed._native import Array, __version__, open
 from npyfeed.dataset import ColumnSpec, Dataset
 from npyfeed.errors import FormatError, MismatchError, UnsupportedError
 from npyfeed.loader import Loader, Stats
+from npyfeed.save import save
+from npyfeed.writer import Writer
 
 __all__ = [
     "Array",
@@ -24,6 +26,8 @@ __all__ = [
     "MismatchError",
     "Stats",
     "UnsupportedError",
+    "Writer",
     "__version__",
     "open",
+    "save",
 ]

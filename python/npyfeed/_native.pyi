@@ -1,9 +1,9 @@
 """The engine, built from Rust. What users type is in the modules beside this one."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, final
+from typing import Any, TypedDict, final, type_check_only
 
 import numpy as np
 import torch
@@ -21,6 +21,14 @@ class LoaderOptions(TypedDict):
     prefetch: int | None
     memory: int | None
     epoch: int
+
+@type_check_only
+class Description(TypedDict):
+    """What the header of an array says; `descr` is a `repr`."""
+
+    descr: str
+    fortran_order: bool
+    shape: tuple[int, ...]
 
 def open(path: str | os.PathLike[str]) -> Array:
     """Opens an .npy file: checks its header against its size and maps it. No element is read.
@@ -74,6 +82,20 @@ class Array:
     def __dlpack__(self, **options: Any) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
     def __getitem__(self, key: Any, /) -> Any: ...
+    def __len__(self) -> int: ...
+
+def save(
+    path: str, description: Description, chunks: Iterator[np.ndarray[Any, np.dtype[np.uint8]]]
+) -> None: ...
+
+@final
+class Writer:
+    def __new__(cls, path: str, descr: str, item_bytes: int, sample_shape: Sequence[int]) -> Writer: ...
+    @property
+    def closed(self) -> bool: ...
+    def append(self, sample_count: int, samples: np.ndarray[Any, np.dtype[np.uint8]]) -> None: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
     def __len__(self) -> int: ...
 
 @final

@@ -33,6 +33,7 @@
 //! - The memory of a batch is its own until it is dropped.
 
 mod array;
+mod atomic_file;
 mod batch;
 mod chain;
 mod dataset;
@@ -42,18 +43,25 @@ mod open;
 mod plan;
 mod pool;
 mod run;
+mod save;
 mod stats;
 mod transform;
+mod writer;
 
 pub use array::Array;
+pub use atomic_file::AtomicFile;
 pub use batch::{Batch, BatchColumn, ColumnSpec};
 pub use dataset::{ColumnSource, Dataset, DatasetBuilder};
 pub use error::{Error, ErrorKind, Result};
 pub use loader::{Epoch, Loader, LoaderBuilder};
-pub use npyfeed_array::{ByteOrder, Dtype, Element, Layout, LayoutError, MemoryOrder, UnknownDtype};
+pub use npyfeed_array::{
+    ArrayView, ByteOrder, Dtype, Element, Layout, LayoutError, MemoryOrder, UnknownDtype,
+};
 pub use npyfeed_io::Memory;
-pub use npyfeed_npy::Version;
+pub use npyfeed_npy::{DescrTooLong, Version, header_bytes_of_descr};
 pub use open::open;
 pub use run::Next;
+pub use save::save;
 pub use stats::Stats;
 pub use transform::Transform;
+pub use writer::{SampleElement, Writer};
