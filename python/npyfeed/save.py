@@ -23,7 +23,8 @@ def save(path: str | os.PathLike[str], array: Any) -> None:  # noqa: ANN401, wha
     The file is there whole or not at all: the bytes go to a new file in the same folder, which is
     synchronised to disk and then renamed. A file that is already there keeps its permissions, and is
     untouched if anything fails; arrays that were opened from it keep what they show. A symbolic link is
-    followed.
+    followed. To put a file on disk takes a millisecond or more, whatever its size: for samples by the
+    thousand, one `npyfeed.Writer` is faster than a file each.
 
     Args:
         path: the file. As in `numpy.save`, `.npy` is appended unless it ends so.

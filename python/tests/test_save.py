@@ -77,11 +77,11 @@ def assert_saved_as_numpy_saves(folder: Path, array: Any, what: object = "") -> 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_dtype_and_order_is_saved_byte_for_byte_as_numpy_saves_it(
-    tmp_path: Path, shape: tuple[int, ...]
+    memory_folder: Path, shape: tuple[int, ...]
 ) -> None:
     for dtype in dtypes():
         for order, array in memory_orders(random_array(dtype, shape)):
-            assert_saved_as_numpy_saves(tmp_path, array, (dtype, order))
+            assert_saved_as_numpy_saves(memory_folder, array, (dtype, order))
 
 
 def test_long_and_many_fields_take_the_version_that_numpy_takes(tmp_path: Path) -> None:
@@ -96,16 +96,16 @@ def test_long_and_many_fields_take_the_version_that_numpy_takes(tmp_path: Path) 
         assert (tmp_path / "found.npy").read_bytes()[6] == version
 
 
-def test_headers_around_the_end_of_version_1_are_numpys(tmp_path: Path) -> None:
+def test_headers_around_the_end_of_version_1_are_numpys(memory_folder: Path) -> None:
     for letters in range(65_350, 65_540, 3):
         array = np.zeros(3, [("x" * letters, "u1")])
-        assert_saved_as_numpy_saves(tmp_path, array, letters)
+        assert_saved_as_numpy_saves(memory_folder, array, letters)
 
 
-def test_large_arrays_are_written_in_pieces(tmp_path: Path) -> None:
+def test_large_arrays_are_written_in_pieces(memory_folder: Path) -> None:
     array = np.arange(20_000_003, dtype="u4")
-    assert_saved_as_numpy_saves(tmp_path, array)
-    assert_saved_as_numpy_saves(tmp_path, array[::2])
+    assert_saved_as_numpy_saves(memory_folder, array)
+    assert_saved_as_numpy_saves(memory_folder, array[::2])
 
 
 def test_whatever_is_an_array_to_its_library_is_saved(tmp_path: Path) -> None:

@@ -28,12 +28,12 @@ DTYPES: list[Any] = [
 @pytest.mark.parametrize("sample_shape", [(), (1,), (3,), (0,), (5, 3), (2, 1, 3, 2)], ids=str)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_the_file_is_the_one_that_numpy_saves(
-    tmp_path: Path, dtype: Any, sample_shape: tuple[int, ...]
+    memory_folder: Path, dtype: Any, sample_shape: tuple[int, ...]
 ) -> None:
     size = int(np.prod((11, *sample_shape)))
     samples = np.arange(size).astype("S5" if np.dtype(dtype).kind == "V" else dtype)
     samples = samples.astype(dtype).reshape(11, *sample_shape)
-    path, expected = tmp_path / "x.npy", tmp_path / "expected.npy"
+    path, expected = memory_folder / "x.npy", memory_folder / "expected.npy"
     with nf.Writer(path, dtype, sample_shape) as writer:
         for start, stop in [(0, 1), (1, 1), (1, 4), (4, 11)]:
             writer.append(samples[start:stop])
@@ -301,7 +301,7 @@ def check_survivor(path: Path, flushed: int) -> None:
     path.unlink()
 
 
-@pytest.mark.parametrize("count", [60, pytest.param(1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [20, pytest.param(1500, marks=pytest.mark.slow)])
 def test_a_killed_writer_leaves_all_flushed_samples(tmp_path: Path, count: int) -> None:
     rounds(tmp_path / "x.npy", count)
     left = {path.name for path in tmp_path.iterdir()} - {"x.npy"}

@@ -18,11 +18,11 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use npyfeed_array::{ArrayView, ByteOrder, Dtype, MemoryOrder};
-use npyfeed_npy::{header_bytes, header_bytes_of_descr};
+use npyfeed_array::{ArrayView, ByteOrder, Dtype};
 
 use crate::atomic_file::AtomicFile;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sample_element::SampleElement;
 
 /// Appends samples of one dtype and shape to a new .npy file.
 ///
@@ -58,20 +58,6 @@ pub struct Writer {
     flushed_count: usize,
     /// A flush failed: the system forgets such an error, and the next flush would seem to succeed.
     has_failed: bool,
-}
-
-/// What one element of a sample is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SampleElement {
-    /// A number, in this machine's byte order.
-    Number(Dtype),
-    /// What only NumPy can name.
-    Described {
-        /// The `repr` of what `numpy.lib.format.dtype_to_descr` gives.
-        descr: Box<str>,
-        /// The size of one element.
-        item_bytes: usize,
-    },
 }
 
 impl Writer {
@@ -249,28 +235,53 @@ impl Drop for Writer {
     }
 }
 
-impl SampleElement {
-    fn sample_bytes(&self, sample_shape: &[usize]) -> Option<usize> {
-        let item_bytes = match self {
-            SampleElement::Number(dtype) => dtype.item_bytes(),
-            SampleElement::Described { item_bytes, .. } => *item_bytes,
-        };
-        // As NumPy does, an axis of length 0 does not excuse the others.
-        let at_most =
-            sample_shape.iter().try_fold(item_bytes, |bytes, &length| bytes.checked_mul(length.max(1)))?;
-        let fits = isize::try_from(at_most).is_ok();
-        fits.then(|| if sample_shape.contains(&0) { 0 } else { at_most })
+#[cfg(test)]
+mod tests {
+    use npyfeed_array::{Layout, MemoryOrder};
+
+    use super::*;
+
+    fn append(writer: &mut Writer, shape: &[usize], order: MemoryOrder) -> Result<()> {
+        let layout = Layout::new(Dtype::I16, ByteOrder::NATIVE, shape, order).unwrap();
+        writer.append(ArrayView::new(&layout, &vec![7; layout.byte_count()]).unwrap())
     }
 
-    fn header(&self, sample_count: usize, sample_shape: &[usize]) -> std::result::Result<Vec<u8>, String> {
-        let shape = [&[sample_count], sample_shape].concat();
-        match self {
-            SampleElement::Number(dtype) => {
-                header_bytes(*dtype, ByteOrder::NATIVE, MemoryOrder::C, &shape).map_err(|why| why.to_string())
-            }
-            SampleElement::Described { descr, .. } => {
-                header_bytes_of_descr(descr, MemoryOrder::C, &shape).map_err(|why| why.to_string())
-            }
+    #[test]
+    fn samples_of_another_shape_dtype_or_order_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = Writer::create(folder.path().join("x.npy"), Dtype::I16, &[2, 3]).unwrap();
+        assert!(append(&mut writer, &[5, 2, 3], MemoryOrder::C).is_ok());
+        for (shape, order) in [
+            (&[2, 3][..], MemoryOrder::C),
+            (&[5, 3, 2], MemoryOrder::C),
+            (&[5, 2, 3], MemoryOrder::Fortran),
+            (&[], MemoryOrder::C),
+        ] {
+            let refused = append(&mut writer, shape, order).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Mismatch, "{shape:?} {order:?}");
         }
+        let mut bytes = Writer::create(folder.path().join("y.npy"), Dtype::U8, &[2, 3]).unwrap();
+        assert_eq!(append(&mut bytes, &[5, 2, 3], MemoryOrder::C).unwrap_err().kind(), ErrorKind::Mismatch);
+        assert_eq!(bytes.append_bytes(2, &[0; 11]).unwrap_err().kind(), ErrorKind::Mismatch);
+        assert_eq!((writer.len(), bytes.len()), (5, 0));
+    }
+
+    #[test]
+    fn after_a_failed_flush_earlier_samples_are_safe_and_nothing_more_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npy");
+        let mut writer = Writer::create(&path, Dtype::I16, &[]).unwrap();
+        append(&mut writer, &[3], MemoryOrder::C).unwrap();
+        writer.flush().unwrap();
+        append(&mut writer, &[4], MemoryOrder::C).unwrap();
+        // Open for reading only, a file can be synchronised, but its header cannot be written.
+        writer.file = Some(File::open(&path).unwrap());
+        assert_eq!(writer.flush().unwrap_err().kind(), ErrorKind::Io);
+        writer.file = Some(File::options().write(true).open(&path).unwrap());
+        let refused = writer.flush().unwrap_err().to_string();
+        assert!(refused.contains("3 of 7 samples are safe"), "{refused}");
+        assert!(append(&mut writer, &[1], MemoryOrder::C).is_err());
+        assert!(writer.close().is_err() && writer.close().is_ok());
+        assert_eq!(crate::open(&path).unwrap().shape(), [3]);
     }
 }
