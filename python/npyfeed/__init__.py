@@ -16,6 +16,8 @@ from npyfeed._native import Archive, Array, __version__, open
 from npyfeed.dataset import ColumnSpec, Dataset
 from npyfeed.errors import FormatError, MismatchError, UnsupportedError
 from npyfeed.loader import Loader, Stats
+from npyfeed.save import save
+from npyfeed.writer import Writer
 
 __all__ = [
     "Archive",
@@ -27,8 +29,10 @@ __all__ = [
     "MismatchError",
     "Stats",
     "UnsupportedError",
+    "Writer",
     "__version__",
     "open",
+    "save",
 ]
 
 Mapping.register(Archive)

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, final, type_check_only
 import numpy as np
 import torch
 
-__all__ = ["Archive", "Array", "Dataset", "Epoch", "Loader", "__version__", "open"]
+__all__ = ["Archive", "Array", "Dataset", "Epoch", "Loader", "Writer", "__version__", "open", "save"]
 
 __version__: str
 
@@ -24,6 +24,14 @@ class LoaderOptions(TypedDict):
     prefetch: int | None
     memory: int | None
     epoch: int
+
+@type_check_only
+class Description(TypedDict):
+    """What the header of an array says; `descr` is a `repr`."""
+
+    descr: str
+    fortran_order: bool
+    shape: tuple[int, ...]
 
 def open(path: str | os.PathLike[str], *, check_crc: bool = False) -> Any:
     """Opens an .npy file as an `Array`, an .npz file as an `Archive`: the bytes decide, not the name.
@@ -146,6 +154,20 @@ class Array:
     def __dlpack__(self, **options: Any) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
     def __getitem__(self, key: Any, /) -> Any: ...
+    def __len__(self) -> int: ...
+
+def save(
+    path: str, description: Description, chunks: Iterator[np.ndarray[Any, np.dtype[np.uint8]]]
+) -> None: ...
+
+@final
+class Writer:
+    def __new__(cls, path: str, descr: str, item_bytes: int, sample_shape: Sequence[int]) -> Writer: ...
+    @property
+    def closed(self) -> bool: ...
+    def append(self, sample_count: int, samples: np.ndarray[Any, np.dtype[np.uint8]]) -> None: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
     def __len__(self) -> int: ...
 
 @final

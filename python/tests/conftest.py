@@ -1,6 +1,22 @@
-"""What all tests share: the rule that skips GPU tests on machines without one."""
+"""What all tests share: the rule that skips GPU tests on machines without one, and a folder in memory."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+MEMORY_FILES = Path("/dev/shm")  # noqa: S108 - Linux's file system in memory; folders in it get random names
+
+
+@pytest.fixture
+def memory_folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where the machine has one: thousands of files are put "on disk" in no time there."""
+    if not MEMORY_FILES.is_dir():
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=MEMORY_FILES) as folder:
+        yield Path(folder)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

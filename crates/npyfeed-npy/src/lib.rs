@@ -19,7 +19,7 @@
 //! | what went wrong, at which byte? | [`HeaderError`] | `error.rs` |
 //! | how large may things get? | [`Limits`], [`MAX_AXES`], [`MAX_DEPTH`], [`MAX_ITEM_BYTES`] | `limits.rs` |
 //! | what is in an .npz, and where? | [`Directory`], [`Member`], [`ArchiveError`] | `npz/` |
-//! | which header does NumPy write? | [`header_bytes`] | `write.rs` |
+//! | which header does NumPy write? | [`header_bytes`], [`header_bytes_of_descr`] | `write.rs` |
 //!
 //! # Promises about hostile bytes
 //! No input makes the parser panic. It evaluates nothing: Python's grammar is read, not run. Its time is
@@ -66,4 +66,4 @@ pub use header::{Header, Version};
 pub use limits::{DEFAULT_HEADER_BYTES, Limits, MAX_AXES, MAX_DEPTH, MAX_ITEM_BYTES};
 pub use npz::{ArchiveError, Directory, MAX_INFLATE_RATIO, MAX_MEMBERS, Member, Method};
 pub use unsupported::UnsupportedDescr;
-pub use write::{TooManyAxes, header_bytes};
+pub use write::{DescrTooLong, TooManyAxes, header_bytes, header_bytes_of_descr};

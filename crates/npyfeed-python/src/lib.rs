@@ -11,7 +11,9 @@ mod dataset;
 mod error;
 mod export;
 mod loader;
+mod save;
 mod transform;
+mod writer;
 
 #[pymodule(gil_used = false)]
 mod _native {
@@ -25,6 +27,10 @@ mod _native {
     use super::dataset::PyDataset;
     #[pymodule_export]
     use super::loader::{PyEpoch, PyLoader};
+    #[pymodule_export]
+    use super::save::save;
+    #[pymodule_export]
+    use super::writer::PyWriter;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

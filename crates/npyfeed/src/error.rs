@@ -99,6 +99,18 @@ impl Error {
         Error(Box::new(Inner { kind: ErrorKind::Io, message, path: None, cause: Some(cause) }))
     }
 
+    /// The system refused to create, write or rename a file.
+    pub(crate) fn cannot_write(path: &Path, cause: std::io::Error) -> Error {
+        let cure = if cause.kind() == std::io::ErrorKind::NotFound {
+            " (the folder must be there already)"
+        } else {
+            ""
+        };
+        let message = format!("cannot write '{}': {cause}{cure}", path.display());
+        let inner = Inner { kind: ErrorKind::Io, message, path: None, cause: Some(cause) };
+        Error(Box::new(inner)).on(path)
+    }
+
     /// A header that could not be understood, in the source called `name`.
     pub(crate) fn bad_header(name: &str, why: &HeaderError) -> Error {
         Error::new(ErrorKind::Format, format!("cannot open '{name}': {why}"))

@@ -35,6 +35,7 @@
 
 mod archive;
 mod array;
+mod atomic_file;
 mod batch;
 mod chain;
 mod dataset;
@@ -44,19 +45,28 @@ mod open;
 mod plan;
 mod pool;
 mod run;
+mod sample_element;
+mod save;
 mod stats;
 mod transform;
+mod writer;
 
 pub use archive::{Archive, Content, CrcCheck};
 pub use array::Array;
+pub use atomic_file::AtomicFile;
 pub use batch::{Batch, BatchColumn, ColumnSpec};
 pub use dataset::{ColumnSource, Dataset, DatasetBuilder};
 pub use error::{Error, ErrorKind, Result};
 pub use loader::{Epoch, Loader, LoaderBuilder};
-pub use npyfeed_array::{ByteOrder, Dtype, Element, Layout, LayoutError, MemoryOrder, UnknownDtype};
+pub use npyfeed_array::{
+    ArrayView, ByteOrder, Dtype, Element, Layout, LayoutError, MemoryOrder, UnknownDtype,
+};
 pub use npyfeed_io::Memory;
-pub use npyfeed_npy::Version;
+pub use npyfeed_npy::{DescrTooLong, Version, header_bytes_of_descr};
 pub use open::{Opened, open, open_any};
 pub use run::Next;
+pub use sample_element::SampleElement;
+pub use save::save;
 pub use stats::Stats;
 pub use transform::Transform;
+pub use writer::Writer;
