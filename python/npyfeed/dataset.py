@@ -1,5 +1,6 @@
 """Named columns of one length, and what is done with their samples."""
 
+import copyreg
 import functools
 import operator
 import os
@@ -47,7 +48,7 @@ class Dataset:
     (10, ColumnSpec(dtype='uint8', shape=(28, 28)))
     """
 
-    def __init__(self, **columns: ColumnSource) -> None:
+    def __init__(self, /, **columns: ColumnSource) -> None:
         self._adopt(_native.Dataset(list(columns.items())))
 
     def _adopt(self, native: _native.Dataset) -> None:
@@ -71,7 +72,7 @@ class Dataset:
         """What each column gives: dtype and shape of one sample, known without reading."""
         return dict(self._spec)
 
-    def map(self, **transforms: Transform | Iterable[Transform]) -> "Dataset":
+    def map(self, /, **transforms: Transform | Iterable[Transform]) -> "Dataset":
         """The dataset with transforms done to the columns named, after those they have.
 
         Raises:
@@ -112,14 +113,29 @@ class Dataset:
 
     def __getitem__(self, key: "int | slice | Sequence[int] | np.ndarray[Any, Any]") -> Any:  # noqa: ANN401, a namedtuple of arrays
         """One sample for an index; samples stacked for a slice or a sequence of indices."""
+        self._refuse_bfloat16()
         if isinstance(key, slice | Sequence | np.ndarray):
             return self.batch_type(*self._native.batch(self._indices(key)))
         stacked = self._native.batch(self._indices([operator.index(key)]))
         return self.batch_type(*(array[0] for array in stacked))
 
+    def __reduce__(self) -> Any:  # noqa: ANN401, it never returns
+        raise UnsupportedError(
+            "an npyfeed.Dataset cannot be pickled: make it in the child process, from its paths, or use "
+            "npyfeed.torch.DataLoader, whose workers are threads"
+        )
+
     def __repr__(self) -> str:
         columns = ", ".join(f"{name}: {spec.dtype} {list(spec.shape)}" for name, spec in self._spec.items())
         return f"<npyfeed.Dataset of {len(self)} samples, {columns}>"
+
+    def _refuse_bfloat16(self) -> None:
+        for name, spec in self._spec.items():
+            if spec.dtype == "bfloat16":
+                raise UnsupportedError(
+                    f"column '{name}': NumPy has no bfloat16; use npyfeed.torch.DataLoader, or "
+                    "ToDtype('float32')"
+                )
 
     def _indices(self, key: slice | Iterable[int]) -> "np.ndarray[Any, np.dtype[np.uint64]]":
         """`key` as indices from 0 on."""
@@ -145,9 +161,18 @@ class Dataset:
 def _batch_type(columns: tuple[str, ...]) -> Any:  # noqa: ANN401, a class made here, of which mypy knows nothing
     """The namedtuple of a batch with these columns."""
     try:
-        return namedtuple("Batch", columns)  # noqa: PYI024, the names come at run time
+        batch_type: Any = namedtuple("Batch", columns)  # noqa: PYI024, the names come at run time
     except ValueError as error:
-        raise MismatchError(f"expected column names that a namedtuple can have: {error}") from error
+        raise MismatchError(
+            f"expected column names that are Python identifiers and no keywords: {error}"
+        ) from error
+    copyreg.pickle(batch_type, lambda batch: (_batch, (columns, tuple(batch))))
+    return batch_type
+
+
+def _batch(columns: tuple[str, ...], values: tuple[Any, ...]) -> Any:  # noqa: ANN401, as above
+    """A batch out of its pickle: its class is made at run time, so that pickle cannot look it up."""
+    return _batch_type(columns)(*values)
 
 
 def _whole_mask(mask: "np.ndarray[Any, Any]", count: int) -> "np.ndarray[Any, Any]":

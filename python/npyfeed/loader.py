@@ -74,6 +74,11 @@ class Loader:
                 f"cannot make a loader: expected an npyfeed.Dataset, found {type(dataset).__name__}; "
                 "nf.Dataset(x=numpy.asarray(...)) makes one"
             )
+        for name, flag in [("shuffle", shuffle), ("drop_last", drop_last)]:
+            if flag not in (True, False):
+                raise UnsupportedError(
+                    f"cannot make a loader: expected {name} to be True or False, found {flag!r}"
+                )
         self.dataset = dataset
         self.batch_size = batch_size
         self.drop_last = drop_last
@@ -111,19 +116,20 @@ class Loader:
         """What has been done so far."""
         return Stats(**self._native.stats())
 
+    def __reduce__(self) -> Any:  # noqa: ANN401, it never returns
+        raise UnsupportedError(
+            "a loader cannot be pickled: its workers are threads; make it in the process that uses it"
+        )
+
     def __repr__(self) -> str:
         chosen = {"threads": self._native.threads, "prefetch": self._native.prefetch}
         options = ", ".join(f"{name}={value}" for name, value in {**self._options, **chosen}.items())
-        return f"<{type(self).__module__}.{type(self).__name__} of {self.dataset!r}, {options}>"
+        name = f"{type(self).__module__.removesuffix('.loader')}.{type(self).__name__}"
+        return f"<{name} of {self.dataset!r}, {options}>"
 
     def _finisher(self, *, as_dict: bool) -> Callable[[tuple[Any, ...]], Any]:
         """What makes a batch of the engine's arrays."""
-        for name, spec in self.dataset.spec.items():
-            if spec.dtype == "bfloat16":
-                raise UnsupportedError(
-                    f"column '{name}': NumPy has no bfloat16; use npyfeed.torch.DataLoader, or "
-                    "ToDtype('float32')"
-                )
+        self.dataset._refuse_bfloat16()  # noqa: SLF001, the two are one house
         if as_dict:
             columns = self.dataset.columns
             return lambda arrays: dict(zip(columns, arrays, strict=True))

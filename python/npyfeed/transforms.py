@@ -28,7 +28,8 @@ class Transform:
 class ToTensor(Transform):
     """`[height, width, channel]` or `[height, width]` to `[channel, height, width]`.
 
-    uint8 becomes float32 divided by 255; any other dtype stays as it is.
+    uint8 becomes float32 divided by 255; any other dtype stays as it is. A sample that is
+    `[channel, height, width]` already wants `ToDtype("float32", scale=True)` instead.
     Source: `torchvision.transforms.ToTensor` for an ndarray.
     """
 

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import hashlib
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -344,6 +345,8 @@ WRONG_OPTIONS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"batch_size": None}, nf.UnsupportedError, "expected batch_size to be an integer, found None"),
     ({"batch_size": 2**64}, nf.MismatchError, "found 18446744073709551616"),
     ({"batch_size": 2**63}, nf.MismatchError, "found 9223372036854775808"),
+    ({"shuffle": "no"}, nf.UnsupportedError, "expected shuffle to be True or False, found 'no'"),
+    ({"drop_last": None}, nf.UnsupportedError, "expected drop_last to be True or False, found None"),
     ({"seed": -1}, nf.MismatchError, "expected seed from 0"),
     ({"prefetch": 10**14}, nf.MismatchError, "expected prefetch from 1 to 4096, found 100000000000000"),
     ({"prefetch": 2**63}, nf.MismatchError, "expected prefetch from 1 to 4096"),
@@ -367,6 +370,18 @@ def test_a_batch_larger_than_the_dataset_takes_memory_for_the_dataset_only() -> 
 def test_something_else_than_a_dataset_is_refused() -> None:
     with pytest.raises(nf.UnsupportedError, match=r"expected an npyfeed\.Dataset, found list"):
         nf.Loader([1, 2, 3], 4)  # type: ignore[arg-type]
+
+
+def test_a_batch_is_pickled_and_a_loader_says_why_it_is_not(dataset: nf.Dataset) -> None:
+    loader = nf.Loader(dataset, 4)
+    batch = next(iter(loader))
+    again = pickle.loads(pickle.dumps(batch))
+    assert type(again) is type(batch)
+    np.testing.assert_array_equal(again.image, batch.image)
+    with pytest.raises(nf.UnsupportedError, match="threads"):
+        pickle.dumps(loader)
+    with pytest.raises(nf.UnsupportedError, match="make it in the child process"):
+        pickle.dumps(dataset)
 
 
 def test_stats_count_what_was_done(dataset: nf.Dataset) -> None:

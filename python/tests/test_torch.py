@@ -1,6 +1,7 @@
 """`npyfeed.torch`: torch tensors over the memory that the engine filled."""
 
 import gc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +34,19 @@ def test_batches_equal_those_of_torchs_own_loader() -> None:
         for (image, label), (expected_image, expected_label) in zip(ours, theirs, strict=True):
             assert torch.equal(image, expected_image)
             assert torch.equal(label, expected_label)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_dataset_works_under_torchs_own_loader(num_workers: int) -> None:
+    dataset = nf.Dataset(x=np.arange(30, dtype="float32").reshape(10, 3), y=np.arange(10))
+    as_any: Any = dataset
+    timeout = 60 if num_workers else 0
+    theirs: Any = torch.utils.data.DataLoader(as_any, 4, num_workers=num_workers, timeout=timeout)
+    batches = list(theirs)
+    assert torch.equal(torch.cat([batch.x for batch in batches]), torch.arange(30.0).reshape(10, 3))
+    assert torch.cat([batch.y for batch in batches]).tolist() == list(range(10))
 
 
 def test_tensors_share_the_engines_memory_and_train() -> None:
@@ -98,6 +112,8 @@ def test_bfloat16_has_a_tensor_and_no_ndarray() -> None:
     assert batch.x.tolist() == [0, 1, 2, 3, 4, 5]
     with pytest.raises(nf.UnsupportedError, match="bfloat16"):
         nf.Loader(dataset, 6)
+    with pytest.raises(nf.UnsupportedError, match="bfloat16"):
+        dataset[0]
 
 
 @pytest.mark.gpu

@@ -164,8 +164,9 @@ impl Chain {
             [one] => Ok(vec![*one]),
             each if each.len() == channels => Ok(each.to_vec()),
             other => Err(Error::mismatch(format!(
-                "{name} has {} numbers, expected 1 or {channels} (one a channel), the sample is {}; {}",
+                "{name} has {} numbers, expected {}, the sample is {}; {}",
                 other.len(),
+                if channels == 1 { "1".to_owned() } else { format!("1 or {channels} (one a channel)") },
                 self.describe(),
                 if self.is_tensor || self.has_channel_numbers {
                     "the channel is the first axis"

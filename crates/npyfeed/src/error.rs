@@ -60,6 +60,9 @@ impl Error {
     /// The system refused to open a file, or it is no file.
     pub(crate) fn cannot_map(path: &Path, why: OpenError) -> Error {
         let cure = match &why {
+            OpenError::Io(cause) if cause.kind() == std::io::ErrorKind::NotFound && path.starts_with("~") => {
+                " ('~' is not expanded: os.path.expanduser does that)"
+            }
             OpenError::Io(cause) if cause.kind() == std::io::ErrorKind::NotFound && path.is_relative() => {
                 " (a relative path starts at the working directory)"
             }
