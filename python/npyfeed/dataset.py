@@ -161,7 +161,7 @@ class Dataset:
 def _batch_type(columns: tuple[str, ...]) -> Any:  # noqa: ANN401, a class made here, of which mypy knows nothing
     """The namedtuple of a batch with these columns."""
     try:
-        batch_type: Any = namedtuple("Batch", columns)  # noqa: PYI024, the names come at run time
+        batch_type: Any = namedtuple("Batch", columns)  # type: ignore[misc]  # noqa: PYI024, the names come at run time
     except ValueError as error:
         raise MismatchError(
             f"expected column names that are Python identifiers and no keywords: {error}"
