@@ -1,6 +1,7 @@
 //! What one element is: the dtype, the byte order, and the Rust types that stand for them.
 
 use half::{bf16, f16};
+use num_complex::Complex;
 
 /// The type of one element, without its byte order.
 ///
@@ -40,11 +41,15 @@ pub enum Dtype {
     F32,
     /// IEEE 754 binary64.
     F64,
+    /// Two binary32: the real part, then the imaginary.
+    C64,
+    /// Two binary64: the real part, then the imaginary.
+    C128,
 }
 
 impl Dtype {
-    /// Every dtype: bool, signed, unsigned, float.
-    pub const ALL: [Dtype; 13] = [
+    /// Every dtype: bool, signed, unsigned, float, complex.
+    pub const ALL: [Dtype; 15] = [
         Dtype::Bool,
         Dtype::I8,
         Dtype::I16,
@@ -58,6 +63,8 @@ impl Dtype {
         Dtype::Bf16,
         Dtype::F32,
         Dtype::F64,
+        Dtype::C64,
+        Dtype::C128,
     ];
 
     /// The size of one element in bytes.
@@ -66,7 +73,8 @@ impl Dtype {
             Dtype::Bool | Dtype::I8 | Dtype::U8 => 1,
             Dtype::I16 | Dtype::U16 | Dtype::F16 | Dtype::Bf16 => 2,
             Dtype::I32 | Dtype::U32 | Dtype::F32 => 4,
-            Dtype::I64 | Dtype::U64 | Dtype::F64 => 8,
+            Dtype::I64 | Dtype::U64 | Dtype::F64 | Dtype::C64 => 8,
+            Dtype::C128 => 16,
         }
     }
 
@@ -86,10 +94,33 @@ impl Dtype {
             Dtype::Bf16 => "bfloat16",
             Dtype::F32 => "float32",
             Dtype::F64 => "float64",
+            Dtype::C64 => "complex64",
+            Dtype::C128 => "complex128",
         }
     }
 
-    /// Whether elements are floating-point numbers.
+    /// The size of what byte order is about: an element, or each of the two parts of a complex one.
+    pub const fn swapped_bytes(self) -> usize {
+        match self {
+            Dtype::C64 => 4,
+            Dtype::C128 => 8,
+            Dtype::Bool
+            | Dtype::I8
+            | Dtype::I16
+            | Dtype::I32
+            | Dtype::I64
+            | Dtype::U8
+            | Dtype::U16
+            | Dtype::U32
+            | Dtype::U64
+            | Dtype::F16
+            | Dtype::Bf16
+            | Dtype::F32
+            | Dtype::F64 => self.item_bytes(),
+        }
+    }
+
+    /// Whether elements are floating-point numbers. Complex ones are not.
     pub const fn is_float(self) -> bool {
         match self {
             Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => true,
@@ -101,7 +132,9 @@ impl Dtype {
             | Dtype::U8
             | Dtype::U16
             | Dtype::U32
-            | Dtype::U64 => false,
+            | Dtype::U64
+            | Dtype::C64
+            | Dtype::C128 => false,
         }
     }
 }
@@ -124,7 +157,8 @@ impl std::str::FromStr for Dtype {
 /// A dtype name that is not in [`Dtype::ALL`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown dtype '{0}', expected one of bool, int8 to int64, uint8 to uint64, float16, bfloat16, float32, float64"
+    "unknown dtype '{0}', expected one of bool, int8 to int64, uint8 to uint64, float16, bfloat16, float32, \
+     float64, complex64, complex128"
 )]
 pub struct UnknownDtype(pub String);
 
@@ -161,7 +195,7 @@ macro_rules! elements {
 elements! {
     i8 => I8, i16 => I16, i32 => I32, i64 => I64,
     u8 => U8, u16 => U16, u32 => U32, u64 => U64,
-    f16 => F16, bf16 => Bf16, f32 => F32, f64 => F64,
+    f16 => F16, bf16 => Bf16, f32 => F32, f64 => F64, Complex<f32> => C64, Complex<f64> => C128,
 }
 
 #[cfg(test)]
@@ -193,5 +227,7 @@ mod tests {
         check::<bf16>();
         check::<f32>();
         check::<f64>();
+        check::<Complex<f32>>();
+        check::<Complex<f64>>();
     }
 }

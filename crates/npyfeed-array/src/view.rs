@@ -1,6 +1,6 @@
 //! A layout and the bytes it is laid over, proven to fit.
 
-use crate::{ByteOrder, Element, Layout, LayoutError};
+use crate::{Element, Layout, LayoutError};
 
 /// Bytes seen as an array. Holding one is the proof that the bytes are as many as the layout needs.
 #[derive(Clone, Copy, Debug)]
@@ -13,11 +13,11 @@ impl<'a> ArrayView<'a> {
     /// Lays `layout` over `bytes`.
     ///
     /// # Errors
-    /// [`LayoutError::BytesMismatch`] unless `bytes` has exactly `layout.byte_count()` bytes.
+    /// [`LayoutError::BytesMismatch`] unless `bytes` has exactly `layout.span_bytes()` bytes.
     pub fn new(layout: &'a Layout, bytes: &'a [u8]) -> Result<ArrayView<'a>, LayoutError> {
-        if bytes.len() != layout.byte_count() {
+        if bytes.len() != layout.span_bytes() {
             return Err(LayoutError::BytesMismatch {
-                expected_bytes: layout.byte_count(),
+                expected_bytes: layout.span_bytes(),
                 found_bytes: bytes.len(),
             });
         }
@@ -34,10 +34,11 @@ impl<'a> ArrayView<'a> {
         self.bytes
     }
 
-    /// The elements in the order of memory, if `T` is their type, they have the machine's byte order,
-    /// and they lie on addresses where a `T` may lie.
+    /// The elements in the order of memory, if `T` is their type, they have the machine's byte order, and
+    /// they lie without gaps on addresses where a `T` may lie.
     pub fn elements<T: Element>(&self) -> Option<&'a [T]> {
-        let fits = self.layout.dtype() == T::DTYPE && self.layout.byte_order() == ByteOrder::NATIVE;
+        let lies_whole = self.layout.is_c_contiguous() || self.layout.is_fortran_contiguous();
+        let fits = self.layout.dtype() == T::DTYPE && !self.layout.is_swapped() && lies_whole;
         if fits { bytemuck::try_cast_slice(self.bytes).ok() } else { None }
     }
 }
@@ -45,7 +46,7 @@ impl<'a> ArrayView<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Dtype, MemoryOrder};
+    use crate::{ByteOrder, Dtype, MemoryOrder};
 
     #[test]
     fn a_view_needs_exactly_its_bytes() {

@@ -57,7 +57,11 @@ impl Block {
                 (pass.source, &pass.steps[..])
             }
         };
-        let load = loads(pass.source, loaded);
+        let load = if pass.is_swapped() {
+            loads::<true>(pass.source, loaded)
+        } else {
+            loads::<false>(pass.source, loaded)
+        };
         Block { load, loaded, steps: steps.to_vec(), store: stores(pass.output) }
     }
 
@@ -161,38 +165,49 @@ fn round_all(dtype: Dtype, registers: &mut [f32]) {
     }
 }
 
-fn load<S: Number, R>(source: &[u8], step_bytes: usize, registers: &mut [R], convert: impl Fn(S) -> R) {
+fn load<S: Number, R, const SWAP: bool>(
+    source: &[u8],
+    step_bytes: usize,
+    registers: &mut [R],
+    convert: impl Fn(S) -> R,
+) {
+    let read = |from: &[u8]| convert(if SWAP { S::read_swapped(from) } else { S::read(from) });
     if step_bytes == size_of::<S>() {
         let elements = source.chunks_exact(size_of::<S>());
-        registers.iter_mut().zip(elements).for_each(|(to, from)| *to = convert(S::read(from)));
+        registers.iter_mut().zip(elements).for_each(|(to, from)| *to = read(from));
     } else {
         let elements = source.chunks(step_bytes);
-        registers.iter_mut().zip(elements).for_each(|(to, from)| *to = convert(S::read(from)));
+        registers.iter_mut().zip(elements).for_each(|(to, from)| *to = read(from));
     }
 }
 
-fn load_single<S: Number>(source: &[u8], step_bytes: usize, registers: &mut [f32]) {
-    load(source, step_bytes, registers, S::to_f32);
+fn load_single<S: Number, const SWAP: bool>(source: &[u8], step_bytes: usize, registers: &mut [f32]) {
+    load::<S, f32, SWAP>(source, step_bytes, registers, S::to_f32);
 }
 
-fn load_double<S: Number>(source: &[u8], step_bytes: usize, registers: &mut [f64]) {
-    load(source, step_bytes, registers, S::to_f64);
+fn load_double<S: Number, const SWAP: bool>(source: &[u8], step_bytes: usize, registers: &mut [f64]) {
+    load::<S, f64, SWAP>(source, step_bytes, registers, S::to_f64);
 }
 
-fn load_whole<S: Number + TryInto<i64>>(source: &[u8], step_bytes: usize, registers: &mut [i64]) {
+fn load_whole<S: Number + TryInto<i64>, const SWAP: bool>(
+    source: &[u8],
+    step_bytes: usize,
+    registers: &mut [i64],
+) {
     // Only u64 has elements beyond i64, and it widens to nothing but itself, which is a move.
-    load(source, step_bytes, registers, |x: S| x.try_into().unwrap_or(i64::MAX));
+    load::<S, i64, SWAP>(source, step_bytes, registers, |x: S| x.try_into().unwrap_or(i64::MAX));
 }
 
-fn loads(source: Dtype, loaded: Dtype) -> Loads {
+fn loads<const SWAP: bool>(source: Dtype, loaded: Dtype) -> Loads {
     if !loaded.is_float() {
-        return Loads::Whole(whole_load(source));
+        return Loads::Whole(whole_load::<SWAP>(source));
     }
     macro_rules! by_source {
         ($($dtype:ident => $element:ty),*) => {
             match (source, loaded == Dtype::F64) {
-                $((Dtype::$dtype, true) => Loads::Double(load_double::<$element>),
-                  (Dtype::$dtype, false) => Loads::Single(load_single::<$element>),)*
+                $((Dtype::$dtype, true) => Loads::Double(load_double::<$element, SWAP>),
+                  (Dtype::$dtype, false) => Loads::Single(load_single::<$element, SWAP>),)*
+                (Dtype::C64 | Dtype::C128, _) => unreachable!("a checked pass only moves complex numbers"),
             }
         };
     }
@@ -202,19 +217,19 @@ fn loads(source: Dtype, loaded: Dtype) -> Loads {
     )
 }
 
-fn whole_load(source: Dtype) -> Load<i64> {
+fn whole_load<const SWAP: bool>(source: Dtype) -> Load<i64> {
     match source {
-        Dtype::Bool => load_whole::<Truth>,
-        Dtype::I8 => load_whole::<i8>,
-        Dtype::I16 => load_whole::<i16>,
-        Dtype::I32 => load_whole::<i32>,
-        Dtype::I64 => load_whole::<i64>,
-        Dtype::U8 => load_whole::<u8>,
-        Dtype::U16 => load_whole::<u16>,
-        Dtype::U32 => load_whole::<u32>,
-        Dtype::U64 => load_whole::<u64>,
-        Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => {
-            unreachable!("floats are loaded as floats")
+        Dtype::Bool => load_whole::<Truth, SWAP>,
+        Dtype::I8 => load_whole::<i8, SWAP>,
+        Dtype::I16 => load_whole::<i16, SWAP>,
+        Dtype::I32 => load_whole::<i32, SWAP>,
+        Dtype::I64 => load_whole::<i64, SWAP>,
+        Dtype::U8 => load_whole::<u8, SWAP>,
+        Dtype::U16 => load_whole::<u16, SWAP>,
+        Dtype::U32 => load_whole::<u32, SWAP>,
+        Dtype::U64 => load_whole::<u64, SWAP>,
+        Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 | Dtype::C64 | Dtype::C128 => {
+            unreachable!("floats are loaded as floats, complex numbers are moved")
         }
     }
 }
@@ -246,5 +261,6 @@ fn stores(output: Dtype) -> Stores {
         Dtype::Bf16 => Stores::Single(store_as!(bf16, bf16::from_f32)),
         Dtype::F32 => Stores::Single(store_as!(f32, |x| x)),
         Dtype::F64 => Stores::Double(store_as!(f64, |x| x)),
+        Dtype::C64 | Dtype::C128 => unreachable!("a checked pass only moves complex numbers"),
     }
 }

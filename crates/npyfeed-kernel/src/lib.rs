@@ -16,12 +16,13 @@
 //! Not here: files, threads, formats. The only `unsafe` is in `arch/`.
 //!
 //! ```
-//! use npyfeed_array::Dtype;
+//! use npyfeed_array::{ByteOrder, Dtype};
 //! use npyfeed_kernel::{Arrangement, Cpu, Kernel, Pass, Step, Stores};
 //!
 //! // two pixels of three channels, u8 → f32 in [0, 1], channels first
 //! let pass = Pass {
 //!     source: Dtype::U8,
+//!     byte_order: ByteOrder::NATIVE,
 //!     output: Dtype::F32,
 //!     channels: 3,
 //!     pixels: 2,

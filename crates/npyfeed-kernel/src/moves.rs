@@ -1,6 +1,6 @@
 //! Source and output of one dtype, no arithmetic: bytes are moved, and reordered if interleaved.
 
-use npyfeed_array::{Dtype, Element};
+use npyfeed_array::Dtype;
 
 use crate::pass::{Arrangement, Pass};
 
@@ -14,22 +14,37 @@ pub(crate) fn fill(pass: &Pass, sample: &[u8], slot: &mut [u8]) {
     match pass.arrangement {
         Arrangement::Planar => slot.copy_from_slice(sample),
         Arrangement::Interleaved => match pass.source.item_bytes() {
-            1 => deinterleave::<u8>(pass, sample, slot),
-            2 => deinterleave::<u16>(pass, sample, slot),
-            4 => deinterleave::<u32>(pass, sample, slot),
-            _ => deinterleave::<u64>(pass, sample, slot),
+            1 => deinterleave::<1>(pass, sample, slot),
+            2 => deinterleave::<2>(pass, sample, slot),
+            4 => deinterleave::<4>(pass, sample, slot),
+            8 => deinterleave::<8>(pass, sample, slot),
+            _ => deinterleave::<16>(pass, sample, slot),
         },
+    }
+    if pass.is_swapped() {
+        match pass.source.swapped_bytes() {
+            2 => swap::<2>(slot),
+            4 => swap::<4>(slot),
+            _ => swap::<8>(slot),
+        }
     }
 }
 
-/// `[pixel, channel]` to `[channel, pixel]`, for elements of the size of `T`, whatever they mean.
-fn deinterleave<T: Element>(pass: &Pass, sample: &[u8], slot: &mut [u8]) {
-    let item_bytes = size_of::<T>();
-    let planes = slot.chunks_exact_mut(pass.pixels * item_bytes);
+/// `[pixel, channel]` to `[channel, pixel]`, for elements of `N` bytes, whatever they mean.
+fn deinterleave<const N: usize>(pass: &Pass, sample: &[u8], slot: &mut [u8]) {
+    let planes = slot.chunks_exact_mut(pass.pixels * N);
     for (channel, plane) in planes.enumerate() {
-        let pixels = sample.chunks_exact(pass.channels * item_bytes);
-        for (to, pixel) in plane.chunks_exact_mut(item_bytes).zip(pixels) {
-            to.copy_from_slice(&pixel[channel * item_bytes..(channel + 1) * item_bytes]);
+        let pixels = sample.chunks_exact(pass.channels * N);
+        for (to, pixel) in plane.chunks_exact_mut(N).zip(pixels) {
+            to.copy_from_slice(&pixel[channel * N..(channel + 1) * N]);
         }
+    }
+}
+
+/// Turns the bytes of each number round. The slot was written a moment ago and is still in the cache.
+fn swap<const N: usize>(slot: &mut [u8]) {
+    let (numbers, _) = slot.as_chunks_mut::<N>();
+    for number in numbers {
+        number.reverse();
     }
 }

@@ -3,6 +3,8 @@
 use half::{bf16, f16};
 use npyfeed_array::{Dtype, Element};
 
+use crate::pass::Pass;
+
 /// An element while it is computed with. Every dtype has one register that holds it exactly.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Register {
@@ -23,6 +25,13 @@ pub(crate) trait Number: Element {
     /// The element that starts at byte 0 of `bytes`, wherever that lies.
     fn read(bytes: &[u8]) -> Self {
         bytemuck::pod_read_unaligned(&bytes[..size_of::<Self>()])
+    }
+
+    /// As `read`, of an element whose bytes are in the other order.
+    fn read_swapped(bytes: &[u8]) -> Self {
+        let mut element = Self::read(bytes);
+        bytemuck::bytes_of_mut(&mut element).reverse();
+        element
     }
 }
 
@@ -96,8 +105,18 @@ impl Number for f64 {
 }
 
 impl Register {
-    /// The element of `dtype` that starts at byte 0 of `bytes`.
-    pub(crate) fn load(dtype: Dtype, bytes: &[u8]) -> Register {
+    /// The element of a checked pass that starts at byte 0 of `bytes`.
+    pub(crate) fn load(pass: &Pass, bytes: &[u8]) -> Register {
+        let mut element = [0; 8];
+        let element = &mut element[..pass.source.item_bytes()];
+        element.copy_from_slice(&bytes[..pass.source.item_bytes()]);
+        if pass.is_swapped() {
+            element.reverse();
+        }
+        Register::load_native(pass.source, element)
+    }
+
+    fn load_native(dtype: Dtype, bytes: &[u8]) -> Register {
         match dtype {
             Dtype::Bool => Truth::read(bytes).to_register(),
             Dtype::I8 => i8::read(bytes).to_register(),
@@ -112,6 +131,7 @@ impl Register {
             Dtype::Bf16 => bf16::read(bytes).to_register(),
             Dtype::F32 => f32::read(bytes).to_register(),
             Dtype::F64 => f64::read(bytes).to_register(),
+            Dtype::C64 | Dtype::C128 => unreachable!("a checked pass only moves complex numbers"),
         }
     }
 
@@ -132,6 +152,7 @@ impl Register {
             Dtype::Bf16 => bytes.copy_from_slice(&bf16::from_f32(self.to_f32()).to_ne_bytes()),
             Dtype::F32 => bytes.copy_from_slice(&self.to_f32().to_ne_bytes()),
             Dtype::F64 => bytes.copy_from_slice(&self.to_f64().to_ne_bytes()),
+            Dtype::C64 | Dtype::C128 => unreachable!("a checked pass only moves complex numbers"),
         }
     }
 
@@ -178,6 +199,8 @@ pub(crate) fn round_to(dtype: Dtype, x: f32) -> f32 {
         | Dtype::U32
         | Dtype::U64
         | Dtype::F32
-        | Dtype::F64 => x,
+        | Dtype::F64
+        | Dtype::C64
+        | Dtype::C128 => x,
     }
 }

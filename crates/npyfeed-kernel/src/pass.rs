@@ -1,6 +1,6 @@
 //! What is to be done with every sample of a column, as plain data.
 
-use npyfeed_array::Dtype;
+use npyfeed_array::{ByteOrder, Dtype};
 
 /// Where the channels of a sample lie in the source. In the output they are always planar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,8 +30,10 @@ pub enum Step {
 /// What is to be done with every sample of a column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pass {
-    /// The dtype of the elements in the source, in the machine's byte order.
+    /// The dtype of the elements in the source.
     pub source: Dtype,
+    /// Their byte order. Those of the output have the machine's.
+    pub byte_order: ByteOrder,
     /// The dtype of the elements in the batch.
     pub output: Dtype,
     /// The number of channels; 1 if the sample has none.
@@ -75,6 +77,14 @@ pub enum PassError {
         /// The numbers given.
         found: usize,
     },
+    /// A cast of complex numbers, of which there is none.
+    #[error("step {step} casts {found}, expected numbers that are not complex")]
+    Complex {
+        /// The index of the step.
+        step: usize,
+        /// The dtype of the elements it meets.
+        found: Dtype,
+    },
     /// The elements that the steps give do not fit the output without loss.
     #[error("the steps give {found}, which does not fit into {output} without loss")]
     Output {
@@ -109,6 +119,11 @@ impl Pass {
         }
     }
 
+    /// Whether the elements of the source are to be swapped before they are read.
+    pub(crate) fn is_swapped(&self) -> bool {
+        self.byte_order != ByteOrder::NATIVE && self.source.swapped_bytes() > 1
+    }
+
     /// From one element of a channel to the next in the source, counted in elements.
     pub(crate) fn source_step(&self) -> usize {
         match self.arrangement {
@@ -134,6 +149,9 @@ impl Pass {
 
     fn check_step(&self, step: usize, what: &Step, dtype: Dtype) -> Result<Dtype, PassError> {
         match what {
+            Step::Cast(_) if matches!(dtype, Dtype::C64 | Dtype::C128) => {
+                Err(PassError::Complex { step, found: dtype })
+            }
             Step::Cast(to) if to.is_float() => Ok(*to),
             Step::Cast(to) => Err(PassError::CastToInteger { step, found: *to }),
             Step::Multiply(numbers) | Step::Divide(numbers) | Step::Subtract(numbers) => {
@@ -170,6 +188,6 @@ fn integer_range(dtype: Dtype) -> Option<(i128, i128)> {
         Dtype::U16 => Some((u16::MIN.into(), u16::MAX.into())),
         Dtype::U32 => Some((u32::MIN.into(), u32::MAX.into())),
         Dtype::U64 => Some((u64::MIN.into(), u64::MAX.into())),
-        Dtype::Bool | Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => None,
+        Dtype::Bool | Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 | Dtype::C64 | Dtype::C128 => None,
     }
 }

@@ -25,9 +25,12 @@ pub(crate) fn element(pass: &Pass, channel: usize, from: &[u8], to: &mut [u8]) {
     if moves::applies(pass) {
         // Bit for bit: through a register a signalling NaN would turn quiet.
         to.copy_from_slice(&from[..to.len()]);
+        if pass.is_swapped() {
+            to.chunks_exact_mut(pass.source.swapped_bytes()).for_each(<[u8]>::reverse);
+        }
         return;
     }
-    let mut register = Register::load(pass.source, from);
+    let mut register = Register::load(pass, from);
     let mut dtype = pass.source;
     for step in &pass.steps {
         (register, dtype) = take(step, channel, register, dtype);
@@ -64,7 +67,9 @@ fn cast(to: Dtype, register: Register) -> Register {
         | Dtype::U8
         | Dtype::U16
         | Dtype::U32
-        | Dtype::U64 => Register::Single(round_to(to, register.to_f32())),
+        | Dtype::U64
+        | Dtype::C64
+        | Dtype::C128 => Register::Single(round_to(to, register.to_f32())),
     }
 }
 

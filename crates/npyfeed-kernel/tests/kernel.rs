@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "small numbers")]
 
-use npyfeed_array::{Buffer, Dtype};
+use npyfeed_array::{Buffer, ByteOrder, Dtype};
 use npyfeed_kernel::{Arrangement, Cpu, Kernel, Pass, PassError, Step, Stores};
 use proptest::prelude::*;
 
@@ -10,7 +10,8 @@ const IMAGENET_MEAN: [f64; 3] = [0.485, 0.456, 0.406];
 const IMAGENET_STD: [f64; 3] = [0.229, 0.224, 0.225];
 
 fn image_pass(pixels: usize, arrangement: Arrangement, steps: Vec<Step>) -> Pass {
-    Pass { source: Dtype::U8, output: Dtype::F32, channels: 3, pixels, arrangement, steps }
+    let (source, byte_order) = (Dtype::U8, ByteOrder::NATIVE);
+    Pass { source, byte_order, output: Dtype::F32, channels: 3, pixels, arrangement, steps }
 }
 
 fn normalise_steps() -> Vec<Step> {
@@ -84,6 +85,7 @@ fn plain_is_what_rust_says_of_casts() {
     let elements = [f64::NAN, -0.0, 1e300, 65520.0, 0.1];
     let pass = Pass {
         source: Dtype::F64,
+        byte_order: ByteOrder::NATIVE,
         output: Dtype::F16,
         channels: 1,
         pixels: 5,
@@ -98,16 +100,38 @@ fn plain_is_what_rust_says_of_casts() {
 }
 
 #[test]
+fn plain_reads_big_endian_as_rust_does() {
+    let elements = [1.5_f32, -2.25, 1e-40];
+    let sample: Vec<u8> = elements.iter().flat_map(|x| x.to_be_bytes()).collect();
+    for steps in [vec![], vec![Step::Cast(Dtype::F32)]] {
+        let pass = Pass {
+            source: Dtype::F32,
+            byte_order: ByteOrder::Big,
+            output: Dtype::F32,
+            channels: 1,
+            pixels: 3,
+            arrangement: Arrangement::Planar,
+            steps,
+        };
+        let slot = filled(&Kernel::plain(pass.clone()).unwrap(), &pass, &sample, 0);
+        assert_eq!(bytemuck::pod_collect_to_vec::<u8, f32>(&slot), elements);
+    }
+}
+
+#[test]
 fn passes_without_meaning_are_refused() {
     let pass = |output, steps| Pass {
         source: Dtype::I32,
+        byte_order: ByteOrder::NATIVE,
         output,
         channels: 3,
         pixels: 2,
         arrangement: Arrangement::Planar,
         steps,
     };
+    let complex = Pass { source: Dtype::C64, ..pass(Dtype::F32, vec![Step::Cast(Dtype::F32)]) };
     let cases = [
+        (complex, PassError::Complex { step: 0, found: Dtype::C64 }),
         (pass(Dtype::I16, vec![]), PassError::Output { found: Dtype::I32, output: Dtype::I16 }),
         (pass(Dtype::U64, vec![]), PassError::Output { found: Dtype::I32, output: Dtype::U64 }),
         (pass(Dtype::F32, vec![]), PassError::Output { found: Dtype::I32, output: Dtype::F32 }),
@@ -134,7 +158,7 @@ fn empty_samples_fill_empty_slots() {
     for (channels, pixels) in [(0, 5), (5, 0), (0, 0)] {
         for arrangement in [Arrangement::Planar, Arrangement::Interleaved] {
             let steps = vec![Step::Cast(Dtype::F32)];
-            let pass = Pass { source: Dtype::U8, output: Dtype::F32, channels, pixels, arrangement, steps };
+            let pass = Pass { channels, pixels, ..image_pass(pixels, arrangement, steps) };
             check(&pass, &[]);
         }
     }
@@ -157,19 +181,29 @@ fn float() -> impl Strategy<Value = Dtype> {
     prop::sample::select(vec![Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64])
 }
 
+fn byte_order() -> impl Strategy<Value = ByteOrder> {
+    prop::sample::select(vec![ByteOrder::Little, ByteOrder::Big])
+}
+
+fn real_dtypes() -> Vec<Dtype> {
+    Dtype::ALL.into_iter().filter(|dtype| !matches!(dtype, Dtype::C64 | Dtype::C128)).collect()
+}
+
 /// A cast, then arithmetic with casts between, then the output that fits.
 fn any_pass() -> impl Strategy<Value = Pass> {
     let shape = (1..5_usize, 0..600_usize);
-    let dtypes = (prop::sample::select(Dtype::ALL.to_vec()), float());
+    let dtypes = (prop::sample::select(real_dtypes()), byte_order(), float());
     let arrangement = prop::sample::select(vec![Arrangement::Planar, Arrangement::Interleaved]);
-    (shape, dtypes, arrangement).prop_flat_map(|((channels, pixels), (source, output), arrangement)| {
-        let step = prop_oneof![3 => arithmetic(channels), 1 => float().prop_map(Step::Cast)];
-        prop::collection::vec(step, 0..4).prop_map(move |mut steps| {
-            steps.insert(0, Step::Cast(Dtype::F32));
-            steps.push(Step::Cast(output));
-            Pass { source, output, channels, pixels, arrangement, steps }
-        })
-    })
+    (shape, dtypes, arrangement).prop_flat_map(
+        |((channels, pixels), (source, byte_order, output), arrangement)| {
+            let step = prop_oneof![3 => arithmetic(channels), 1 => float().prop_map(Step::Cast)];
+            prop::collection::vec(step, 0..4).prop_map(move |mut steps| {
+                steps.insert(0, Step::Cast(Dtype::F32));
+                steps.push(Step::Cast(output));
+                Pass { source, byte_order, output, channels, pixels, arrangement, steps }
+            })
+        },
+    )
 }
 
 /// What images and volumes ask for most, so that the vector loop gets its share of the cases.
@@ -201,6 +235,7 @@ fn moves_and_widenings() -> impl Strategy<Value = Pass> {
         .filter(|&(source, output)| {
             let pass = Pass {
                 source,
+                byte_order: ByteOrder::NATIVE,
                 output,
                 channels: 1,
                 pixels: 1,
@@ -212,9 +247,10 @@ fn moves_and_widenings() -> impl Strategy<Value = Pass> {
         .collect();
     assert!(pairs.len() > Dtype::ALL.len(), "each dtype to itself, and the widenings");
     let arrangement = prop::sample::select(vec![Arrangement::Planar, Arrangement::Interleaved]);
-    (prop::sample::select(pairs), 1..5_usize, 0..600_usize, arrangement).prop_map(
-        |((source, output), channels, pixels, arrangement)| Pass {
+    (prop::sample::select(pairs), byte_order(), 1..5_usize, 0..600_usize, arrangement).prop_map(
+        |((source, output), byte_order, channels, pixels, arrangement)| Pass {
             source,
+            byte_order,
             output,
             channels,
             pixels,
