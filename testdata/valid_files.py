@@ -9,7 +9,7 @@ from numpy.lib import _format_impl as npy  # the public module hides how a heade
 
 NUMBERS = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"]
 SHAPES = {"scalar": (), "empty": (0,), "one": (1,), "row": (3,), "block": (2, 3, 4)}
-KINDS = {"b": "number", "i": "number", "u": "number", "c": "complex", "U": "text", "S": "bytes", "V": "void"}
+KINDS = {"b": "number", "i": "number", "u": "number", "U": "text", "S": "bytes", "V": "void"}
 KINDS |= {"M": "datetime", "m": "timedelta"}
 COLUMNS = ["file", "kind", "name", "byte_order", "memory_order", "shape", "item_bytes", "data_offset"]
 COLUMNS += ["version", "written_by"]
@@ -61,6 +61,8 @@ def kind_and_name(dtype: np.dtype) -> tuple[str, str]:
         return "record", ";".join(names) or "-"
     if dtype.kind == "f":
         return ("float" if dtype.itemsize == np.dtype("g").itemsize else "number"), dtype.name
+    if dtype.kind == "c":
+        return ("complex" if dtype.itemsize == np.dtype("G").itemsize else "number"), dtype.name
     return KINDS[dtype.kind], ("-" if dtype.kind in "USV" else dtype.name)
 
 

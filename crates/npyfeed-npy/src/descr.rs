@@ -13,7 +13,7 @@ use crate::unsupported::UnsupportedDescr;
 /// refusal, and for support to be added without parsing anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Descr {
-    /// A number: `<f4`, `|u1`, `|b1`. For one byte, the order is [`ByteOrder::NATIVE`].
+    /// A number: `<f4`, `|u1`, `|b1`, `<c8`. For one byte, the order is [`ByteOrder::NATIVE`].
     Number {
         /// What kind of number.
         dtype: Dtype,
@@ -28,7 +28,7 @@ pub enum Descr {
         /// The order of its bytes.
         byte_order: ByteOrder,
     },
-    /// A real and an imaginary float: `<c8`, `<c16`.
+    /// A real and an imaginary float of a size that [`Dtype`] lacks (two C `long double`): `<c32`.
     Complex {
         /// The size of both together in bytes.
         item_bytes: usize,

@@ -17,10 +17,7 @@ pub(crate) fn parse(text: &str) -> Option<Descr> {
     let kind = rest.chars().next()?;
     let rest = &rest[kind.len_utf8()..];
     match kind {
-        'b' | 'i' | 'u' | 'f' => number(kind, size(rest)?, byte_order),
-        'c' => size(rest)
-            .filter(|bytes| [8, 16, 24, 32].contains(bytes))
-            .map(|item_bytes| Descr::Complex { item_bytes, byte_order }),
+        'b' | 'i' | 'u' | 'f' | 'c' => number(kind, size(rest)?, byte_order),
         // Four bytes a character, UCS-4.
         'U' => size(rest)
             .filter(|&characters| characters <= MAX_ITEM_BYTES / 4)
@@ -50,6 +47,7 @@ pub(crate) fn of(dtype: Dtype, byte_order: ByteOrder) -> String {
         Dtype::I8 | Dtype::I16 | Dtype::I32 | Dtype::I64 => 'i',
         Dtype::U8 | Dtype::U16 | Dtype::U32 | Dtype::U64 => 'u',
         Dtype::F16 | Dtype::F32 | Dtype::F64 => 'f',
+        Dtype::C64 | Dtype::C128 => 'c',
         Dtype::Bf16 => 'V',
     };
     format!("{sign}{kind}{}", dtype.item_bytes())
@@ -78,6 +76,9 @@ fn number(kind: char, item_bytes: usize, byte_order: ByteOrder) -> Option<Descr>
         ('f', 2) => Dtype::F16,
         ('f', 4) => Dtype::F32,
         ('f', 8) => Dtype::F64,
+        ('c', 8) => Dtype::C64,
+        ('c', 16) => Dtype::C128,
+        ('c', 24 | 32) => return Some(Descr::Complex { item_bytes, byte_order }),
         ('f', 1 | 12 | 16) => return Some(Descr::Float { item_bytes, byte_order }),
         _ => return None,
     };

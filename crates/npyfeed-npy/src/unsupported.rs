@@ -15,7 +15,7 @@ use crate::descr::Descr;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "cannot read elements that are {descr}, expected numbers \
-     (bool, int8 to int64, uint8 to uint64, float16, float32, float64): {}",
+     (bool, int8 to int64, uint8 to uint64, float16, float32, float64, complex64, complex128): {}",
     cure(descr)
 )]
 pub struct UnsupportedDescr {
@@ -35,7 +35,7 @@ fn cure(descr: &Descr) -> &'static str {
         Descr::Number { .. } => "they are numbers",
         Descr::Float { item_bytes: 1, .. } => "save array.astype('float16')",
         Descr::Float { .. } => "save array.astype('float64')",
-        Descr::Complex { .. } => "save array.real and array.imag",
+        Descr::Complex { .. } => "save array.astype('complex128')",
         Descr::Text { .. } | Descr::Bytes { .. } => {
             "save numbers for them, numpy.unique(array, return_inverse=True)[1]"
         }

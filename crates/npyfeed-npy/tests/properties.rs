@@ -143,7 +143,7 @@ fn descr() -> impl Strategy<Value = Descr> {
             .prop_filter("not NumPy's", |(dtype, _)| *dtype != Dtype::Bf16)
             .prop_map(|(dtype, byte_order)| number(dtype, byte_order)),
         byte_order().prop_map(|byte_order| Descr::Float { item_bytes: 16, byte_order }),
-        (prop::sample::select(vec![8_usize, 16, 32]), byte_order())
+        (prop::sample::select(vec![24_usize, 32]), byte_order())
             .prop_map(|(item_bytes, byte_order)| Descr::Complex { item_bytes, byte_order }),
         (0..99_usize, byte_order())
             .prop_map(|(characters, byte_order)| Descr::Text { characters, byte_order }),
