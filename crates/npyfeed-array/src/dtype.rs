@@ -175,6 +175,9 @@ impl ByteOrder {
     /// The byte order of the machine this runs on.
     pub const NATIVE: ByteOrder =
         if cfg!(target_endian = "big") { ByteOrder::Big } else { ByteOrder::Little };
+
+    /// The one that is not [`NATIVE`](ByteOrder::NATIVE).
+    pub const OTHER: ByteOrder = if cfg!(target_endian = "big") { ByteOrder::Little } else { ByteOrder::Big };
 }
 
 /// A Rust type that stands for a [`Dtype`] in memory, bit for bit.

@@ -13,6 +13,8 @@
 //! | vector | u8 to f32 where arithmetic gives all 256 answers of the table | `arch/` |
 //! | block | the rest, 256 elements at a time | `block.rs` |
 //!
+//! Rows whose elements do not lie together are brought together first, by [`pack`].
+//!
 //! Not here: files, threads, formats. The only `unsafe` is in `arch/`.
 //!
 //! ```
@@ -41,11 +43,13 @@ mod block;
 mod kernel;
 mod moves;
 mod number;
+mod pack;
 mod pass;
 mod plain;
 mod table;
 
 pub use arch::{Cpu, DefaultFloats, prefetch};
 pub use kernel::{Kernel, Stores};
+pub use pack::pack;
 pub use pass::{Arrangement, Pass, PassError, Step};
 pub use plain::rounded;

@@ -42,7 +42,7 @@
 //! assert_eq!(header.shape(), [2, 3]);
 //! assert_eq!(header.descr(), &Descr::Number { dtype: Dtype::F32, byte_order: ByteOrder::Little });
 //! header.check_data(file.len() as u64)?;
-//! assert_eq!(header.layout()?.byte_count(), file.len() - header.data_offset());
+//! assert_eq!(header.layout()?.span_bytes(), file.len() - header.data_offset());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

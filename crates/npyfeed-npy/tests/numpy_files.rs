@@ -122,7 +122,7 @@ fn headers_of_numbers_are_byte_for_byte_those_of_numpy_save() {
         let memory_order = if row[0].starts_with("fortran") { MemoryOrder::Fortran } else { MemoryOrder::C };
         let written =
             header_bytes(layout.dtype(), layout.byte_order(), memory_order, layout.shape()).unwrap();
-        let expected = &file[..file.len() - layout.byte_count()];
+        let expected = &file[..file.len() - layout.span_bytes()];
         assert_eq!(written.escape_ascii().to_string(), expected.escape_ascii().to_string(), "{}", row[0]);
         compared += 1;
     }

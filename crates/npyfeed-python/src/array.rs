@@ -37,7 +37,7 @@ impl PyArray {
 
     #[getter]
     fn dtype<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArrayDescr>> {
-        export::descr(py, self.array.dtype())
+        export::array_descr(py, &self.array)
     }
 
     #[getter]
@@ -52,7 +52,7 @@ impl PyArray {
 
     #[getter]
     fn nbytes(&self) -> usize {
-        self.array.layout().byte_count()
+        self.array.layout().packed_bytes()
     }
 
     #[getter]

@@ -1,12 +1,12 @@
 //! Memory of the engine as ndarrays, and ndarrays as memory of the engine, without a copy.
 //!
 //! The `unsafe` of this crate is here: NumPy's C interface takes addresses. What each call rests on: the
-//! memory is C-contiguous with the shape and dtype given, and the ndarray holds its owner.
+//! memory has the shape, strides and dtype given, and the ndarray holds its owner.
 
 use std::ffi::c_int;
 use std::ptr::NonNull;
 
-use npyfeed::{Array, BatchColumn, ByteOrder, Dtype, Layout, Memory, MemoryOrder};
+use npyfeed::{Array, BatchColumn, ByteOrder, Dtype, Layout, Memory};
 use numpy::npyffi::{
     NPY_ARRAY_ALIGNED, NPY_ARRAY_CARRAY, NPY_ARRAY_CARRAY_RO, NpyTypes, PY_ARRAY_API, get_type_object,
     npy_intp,
@@ -14,13 +14,22 @@ use numpy::npyffi::{
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
-use crate::error::{mismatch, to_python, unsupported};
+use crate::error::{to_python, unsupported};
 
 /// NumPy's dtype for ours. NumPy has no bfloat16: its bits are handed out as uint16, and the Python side
 /// gives them their name.
 pub(crate) fn descr(py: Python<'_>, dtype: Dtype) -> PyResult<Bound<'_, PyArrayDescr>> {
     let name = if dtype == Dtype::Bf16 { Dtype::U16.name() } else { dtype.name() };
     PyArrayDescr::new(py, name)
+}
+
+/// NumPy's dtype for the elements of an array, with their byte order.
+pub(crate) fn array_descr<'py>(py: Python<'py>, array: &Array) -> PyResult<Bound<'py, PyArrayDescr>> {
+    let native = descr(py, array.dtype())?;
+    if array.layout().is_swapped() {
+        return Ok(native.call_method1("newbyteorder", ("S",))?.cast_into()?);
+    }
+    Ok(native)
 }
 
 /// Holds a column of a batch until the last ndarray over it dies; then the buffer is filled again.
@@ -37,7 +46,7 @@ pub(crate) fn column<'py>(
     let owner = Bound::new(py, BatchMemory(column))?.into_any();
     // SAFETY: `start` leads to the bytes of `shape` elements of the dtype that `descr` is for, which the
     // owner keeps in place and out of everybody else's hands; moving a column moves no bytes of it.
-    unsafe { ndarray(descr.clone(), &shape, start, NPY_ARRAY_CARRAY, owner) }
+    unsafe { ndarray(descr.clone(), (&shape, None), start, NPY_ARRAY_CARRAY, owner) }
 }
 
 /// The array as an ndarray over its bytes, held by `owner`; writable if they are its own.
@@ -46,7 +55,7 @@ pub(crate) fn array<'py>(
     array: &Array,
     owner: Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let descr = descr(py, array.dtype())?;
+    let descr = array_descr(py, array)?;
     let (start, flags) = match array.memory() {
         Some(memory) => (memory.cast(), NPY_ARRAY_CARRAY),
         None => (NonNull::from(array.bytes()).cast(), NPY_ARRAY_CARRAY_RO),
@@ -54,19 +63,20 @@ pub(crate) fn array<'py>(
     // A member of an archive starts at any byte. NumPy reads such elements by way of a copy each.
     let is_aligned = start.addr().get().is_multiple_of(array.dtype().item_bytes());
     let flags = if is_aligned { flags } else { flags & !NPY_ARRAY_ALIGNED };
-    // SAFETY: `start` leads to the bytes of the array's layout, which is in C order; `owner` holds the
-    // array, and with it the bytes.
-    unsafe { ndarray(descr, array.shape(), start, flags, owner) }
+    let strides: Vec<npy_intp> = array.layout().strides().iter().map(|step| step.cast_signed()).collect();
+    // SAFETY: `start` leads to the bytes of the array's layout; `owner` holds the array, and with it the
+    // bytes.
+    unsafe { ndarray(descr, (array.shape(), Some(strides)), start, flags, owner) }
 }
 
 /// An ndarray over `start`, which holds `owner`.
 ///
 /// # Safety
-/// `start` leads to C-contiguous elements of `shape` and `descr`, readable, and writable if `flags` say
-/// so, until `owner` dies.
+/// `start` leads to elements of `shape` and `descr`, `strides` bytes apart or else C-contiguous, readable,
+/// and writable if `flags` say so, until `owner` dies.
 unsafe fn ndarray<'py>(
     descr: Bound<'py, PyArrayDescr>,
-    shape: &[usize],
+    (shape, mut strides): (&[usize], Option<Vec<npy_intp>>),
     start: NonNull<u8>,
     flags: c_int,
     owner: Bound<'py, PyAny>,
@@ -75,7 +85,7 @@ unsafe fn ndarray<'py>(
     let axis_count = c_int::try_from(shape.len())?;
     let mut shape: Vec<npy_intp> = shape.iter().map(|length| length.cast_signed()).collect();
     // SAFETY: NumPy is imported when its interface is first asked for; the call takes over `descr`,
-    // copies the shape, and returns a new reference or null with an exception set.
+    // copies shape and strides, and returns a new reference or null with an exception set.
     let array = unsafe {
         let array = PY_ARRAY_API.PyArray_NewFromDescr(
             py,
@@ -83,7 +93,7 @@ unsafe fn ndarray<'py>(
             descr.into_dtype_ptr(),
             axis_count,
             shape.as_mut_ptr(),
-            std::ptr::null_mut(),
+            strides.as_mut().map_or(std::ptr::null_mut(), Vec::as_mut_ptr),
             start.as_ptr().cast(),
             flags,
             std::ptr::null_mut(),
@@ -103,24 +113,18 @@ pub(crate) fn from_ndarray(name: &str, array: &Bound<'_, PyUntypedArray>) -> PyR
     let dtype: Dtype = dtype_name.parse().map_err(|_| {
         unsupported(py, format!("column '{name}': cannot read an ndarray of {dtype_name}, expected numbers"))
     })?;
-    let is_native = found.is_native_byteorder().unwrap_or(true);
-    if !is_native || !array.is_c_contiguous() {
-        let what = if is_native { "strided" } else { "big-endian" };
-        return Err(unsupported(
-            py,
-            format!(
-                "column '{name}': expected a C-contiguous ndarray in native byte order, found a {what} one; \
-                 pass numpy.ascontiguousarray(array, array.dtype.newbyteorder('='))"
-            ),
-        ));
-    }
-    let layout = Layout::new(dtype, ByteOrder::NATIVE, array.shape(), MemoryOrder::C)
-        .map_err(|why| mismatch(py, why.to_string()))?;
+    let byte_order = match found.is_native_byteorder() {
+        Some(false) => ByteOrder::OTHER,
+        Some(true) | None => ByteOrder::NATIVE,
+    };
+    let layout = Layout::strided(dtype, byte_order, array.shape(), array.strides()).map_err(|why| {
+        unsupported(py, format!("column '{name}': {why}; pass numpy.ascontiguousarray(array)"))
+    })?;
     // SAFETY: an ndarray's data pointer leads to its elements, and is not null even for none.
     let start = unsafe { NonNull::new((*array.as_array_ptr()).fields.data.cast::<u8>()) };
     let start = start.unwrap_or(NonNull::dangling());
-    let bytes = NonNull::slice_from_raw_parts(start, layout.byte_count());
-    // SAFETY: the elements of a C-contiguous ndarray, as many as its layout counts, stay in place while
+    let bytes = NonNull::slice_from_raw_parts(start, layout.span_bytes());
+    // SAFETY: the elements of an ndarray without negative strides, as far as its layout spans, stay in place while
     // the ndarray lives, unless its owner forces it to let go of them (`resize(refcheck=False)`), which
     // the documentation forbids. Someone may write to them meanwhile; for both see SAFETY.md, "memory
     // that others write".

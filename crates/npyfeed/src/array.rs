@@ -4,7 +4,7 @@ use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use npyfeed_array::{ArrayView, Dtype, Layout, MemoryOrder};
+use npyfeed_array::{ArrayView, Dtype, Layout};
 use npyfeed_io::{Memory, Source};
 use npyfeed_npy::Version;
 
@@ -38,7 +38,7 @@ impl Array {
         data_offset: usize,
     ) -> Result<Array> {
         // The file may have been cut short since its size was looked at.
-        let end = data_offset.checked_add(layout.byte_count());
+        let end = data_offset.checked_add(layout.span_bytes());
         if end.is_none_or(|end| end > source.bytes().len()) {
             return Err(Error::new(
                 ErrorKind::Format,
@@ -74,9 +74,9 @@ impl Array {
         self.layout.dtype()
     }
 
-    /// Whether the first axis runs fastest.
+    /// Whether the first axis runs fastest, and the last does not as well.
     pub fn is_fortran_ordered(&self) -> bool {
-        self.layout.memory_order() == MemoryOrder::Fortran
+        self.layout.is_fortran_contiguous() && !self.layout.is_c_contiguous()
     }
 
     /// The file, if it is one.
@@ -116,9 +116,9 @@ impl Array {
         })
     }
 
-    /// The elements as bytes.
+    /// The bytes from the first element to the end of the last, as they lie.
     pub fn bytes(&self) -> &[u8] {
-        &self.source.bytes()[self.data_offset..self.data_offset + self.layout.byte_count()]
+        &self.source.bytes()[self.data_offset..self.data_offset + self.layout.span_bytes()]
     }
 
     /// The elements as bytes that may be written: a change is seen through every clone of this array
@@ -127,7 +127,7 @@ impl Array {
         let all = self.source.memory()?;
         // The offset is inside: the bytes of the layout were checked to fit behind it.
         let start = NonNull::new(all.cast::<u8>().as_ptr().wrapping_add(self.data_offset))?;
-        Some(NonNull::slice_from_raw_parts(start, self.layout.byte_count()))
+        Some(NonNull::slice_from_raw_parts(start, self.layout.span_bytes()))
     }
 
     /// The elements with their layout.

@@ -90,6 +90,12 @@ impl Chain {
         if dtype == self.dtype {
             return Ok(());
         }
+        if matches!(self.dtype, Dtype::C64 | Dtype::C128) {
+            return Err(Error::unsupported(format!(
+                "a cast from {} to {dtype} would lose the imaginary part; expected numbers that are not complex",
+                self.dtype
+            )));
+        }
         if dtype.is_float() {
             self.steps.push(Step::Cast(dtype));
         } else if !self.widens_to(dtype) {
@@ -180,6 +186,7 @@ impl Chain {
     fn widens_to(&self, dtype: Dtype) -> bool {
         let pass = Pass {
             source: self.dtype,
+            byte_order: ByteOrder::NATIVE,
             output: dtype,
             channels: 1,
             pixels: 1,
@@ -205,6 +212,7 @@ impl Chain {
         let pixels = row.element_count().checked_div(channels).unwrap_or(0);
         let pass = Pass {
             source: row.dtype(),
+            byte_order: row.byte_order(),
             output: self.dtype,
             channels,
             pixels,
@@ -226,6 +234,13 @@ fn greatest_value(dtype: Dtype) -> Option<f64> {
         Dtype::U16 => Some(u16::MAX.into()),
         Dtype::I32 => Some(i32::MAX.into()),
         Dtype::I64 => Some(i64::MAX as f64),
-        Dtype::U32 | Dtype::U64 | Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 => None,
+        Dtype::U32
+        | Dtype::U64
+        | Dtype::F16
+        | Dtype::Bf16
+        | Dtype::F32
+        | Dtype::F64
+        | Dtype::C64
+        | Dtype::C128 => None,
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use npyfeed_array::Layout;
 use npyfeed_kernel::{DefaultFloats, Kernel, Stores};
 use npyfeed_sampler::{Key, Purpose, Shuffle, split_lengths};
 
@@ -30,6 +31,8 @@ pub struct Dataset {
 pub(crate) struct Column {
     pub(crate) name: Arc<str>,
     pub(crate) array: Array,
+    /// How one row of it lies.
+    pub(crate) row: Layout,
     transforms: Vec<Transform>,
     /// What the transforms come to.
     pub(crate) outcome: Outcome,
@@ -194,13 +197,13 @@ impl Column {
         let row = array.layout().row().ok_or_else(|| {
             let (source, shape) = (array.name(), array.shape());
             Error::mismatch(format!(
-                "column '{name}' ('{source}'): expected an array in C order whose first axis counts the \
-                 samples, found shape {shape:?}"
+                "column '{name}' ('{source}'): expected an array whose first axis counts the samples, found \
+                 shape {shape:?}"
             ))
         })?;
         let outcome = chain::fold(name, &row, &transforms)?;
         let kernel = Arc::new(kernel_for(&outcome, Stores::Cached)?);
-        Ok(Column { name: name.into(), array, transforms, outcome, kernel })
+        Ok(Column { name: name.into(), array, row, transforms, outcome, kernel })
     }
 
     fn spec(&self) -> ColumnSpec {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use npyfeed_array::{ByteOrder, Layout, MemoryOrder};
+use npyfeed_array::Layout;
 use npyfeed_io::{MappedFile, RegularFile, Source};
 use npyfeed_npy::{Directory, Header, HeaderError, Limits};
 
@@ -20,8 +20,7 @@ const FIRST_READ_BYTES: usize = 512;
 /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the system will not open it, it is no regular file, or
 ///   someone changes it meanwhile;
 /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if it is no .npy file, or shorter than its header says;
-/// - [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for elements that are not numbers, and
-///   for now for big-endian and Fortran-ordered files.
+/// - [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for elements that are not numbers.
 ///
 /// Source of the format: NEP 1 and `numpy.lib.format`.
 pub fn open(path: impl AsRef<Path>) -> Result<Array> {
@@ -125,16 +124,5 @@ pub(crate) fn open_member(source: Arc<dyn Source>, path: &Path) -> Result<Array>
 
 fn check_layout(header: &Header, name: &str) -> Result<Layout> {
     let refuse = |why: &str| Error::unsupported(format!("cannot open '{name}': {why}"));
-    let layout = header.layout().map_err(|why| refuse(&why.to_string()))?;
-    if layout.byte_order() != ByteOrder::NATIVE && layout.dtype().item_bytes() > 1 {
-        return Err(refuse(
-            "expected little-endian elements, found big-endian ones: save array.astype(array.dtype.newbyteorder('='))",
-        ));
-    }
-    if layout.memory_order() == MemoryOrder::Fortran && !layout.is_c_contiguous() {
-        return Err(refuse(
-            "expected C order, found Fortran order (fortran_order: True): save numpy.ascontiguousarray(array)",
-        ));
-    }
-    Ok(layout)
+    header.layout().map_err(|why| refuse(&why.to_string()))
 }

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use npyfeed_array::Layout;
 use npyfeed_kernel::{Cpu, Kernel, Stores};
 use npyfeed_sampler::{Batches, EpochOrder, LastBatch, Order};
 
@@ -58,12 +59,15 @@ pub(crate) struct ColumnPlan {
     pub(crate) array: Array,
     pub(crate) kernel: Arc<Kernel>,
     pub(crate) pool: Arc<Pool>,
+    /// How one row lies, and how far the next is.
+    pub(crate) row: Layout,
+    pub(crate) row_stride_bytes: usize,
     row_bytes: usize,
     slot_bytes: usize,
 }
 
 impl ColumnPlan {
-    /// The size of a sample where it lies.
+    /// The size of a sample before it is transformed.
     pub(crate) fn row_bytes(&self) -> usize {
         self.row_bytes
     }
@@ -89,7 +93,9 @@ impl ColumnPlan {
             Stores::Streaming => Arc::new(kernel_for(&column.outcome, stores)?),
         };
         let pool = Pool::new(batch_bytes, kept);
-        Ok(ColumnPlan { array: column.array.clone(), kernel, pool, row_bytes, slot_bytes })
+        let (array, row) = (column.array.clone(), column.row.clone());
+        let row_stride_bytes = array.layout().row_stride_bytes();
+        Ok(ColumnPlan { array, kernel, pool, row, row_stride_bytes, row_bytes, slot_bytes })
     }
 }
 

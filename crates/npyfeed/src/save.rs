@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use npyfeed_array::ArrayView;
+use npyfeed_array::{ArrayView, MemoryOrder};
 use npyfeed_npy::header_bytes;
 
 use crate::atomic_file::AtomicFile;
@@ -25,13 +25,24 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be written; an older one is untouched;
+/// - [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if there are gaps between the elements;
 /// - [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for more axes than NumPy reads.
 ///
 /// Source of the format: NEP 1 and `numpy.lib.format`.
 pub fn save(path: impl AsRef<Path>, array: ArrayView<'_>) -> Result<()> {
     let path = path.as_ref();
     let layout = array.layout();
-    let header = header_bytes(layout.dtype(), layout.byte_order(), layout.memory_order(), layout.shape())
+    let memory_order = match (layout.is_c_contiguous(), layout.is_fortran_contiguous()) {
+        (true, _) => MemoryOrder::C,
+        (false, true) => MemoryOrder::Fortran,
+        (false, false) => {
+            let (path, strides) = (path.display(), layout.strides());
+            let message =
+                format!("cannot write '{path}': expected elements without gaps, found strides {strides:?}");
+            return Err(Error::mismatch(message));
+        }
+    };
+    let header = header_bytes(layout.dtype(), layout.byte_order(), memory_order, layout.shape())
         .map_err(|why| Error::unsupported(format!("cannot write '{}': {why}", path.display())))?;
     let mut file = AtomicFile::create(path)?;
     file.write(&header)?;

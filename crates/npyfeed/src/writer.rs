@@ -243,7 +243,7 @@ mod tests {
 
     fn append(writer: &mut Writer, shape: &[usize], order: MemoryOrder) -> Result<()> {
         let layout = Layout::new(Dtype::I16, ByteOrder::NATIVE, shape, order).unwrap();
-        writer.append(ArrayView::new(&layout, &vec![7; layout.byte_count()]).unwrap())
+        writer.append(ArrayView::new(&layout, &vec![7; layout.span_bytes()]).unwrap())
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use npyfeed_kernel::prefetch;
+use npyfeed_kernel::{pack, prefetch};
 use npyfeed_sampler::EpochOrder;
 
 use super::slots::Part;
@@ -60,18 +60,25 @@ impl Filler {
 /// # Panics
 /// If a row is not in the column. Selections are checked when they are made.
 pub(crate) fn gather(column: &ColumnPlan, rows: &[u64], slots: &mut [u8]) -> Result<()> {
-    let (bytes, row_bytes) = (column.array.bytes(), column.row_bytes());
-    #[expect(clippy::cast_possible_truncation, reason = "a row of an array that lies in memory")]
-    let row = |row: u64| &bytes[row as usize * row_bytes..][..row_bytes];
     let slot_bytes = column.slot_bytes();
     if slot_bytes == 0 {
         return Ok(());
     }
+    let (bytes, span_bytes) = (column.array.bytes(), column.row.span_bytes());
+    #[expect(clippy::cast_possible_truncation, reason = "a row of an array that lies in memory")]
+    let row = |row: u64| &bytes[row as usize * column.row_stride_bytes..][..span_bytes];
+    let is_packed = column.row.is_c_contiguous();
+    let mut packed = vec![0; if is_packed { 0 } else { column.row_bytes() }];
     for (index, slot) in slots.chunks_exact_mut(slot_bytes).enumerate() {
-        if let Some(&later) = rows.get(index + SAMPLES_AHEAD) {
-            prefetch(row(later));
+        if is_packed {
+            if let Some(&later) = rows.get(index + SAMPLES_AHEAD) {
+                prefetch(row(later));
+            }
+            column.kernel.fill(row(rows[index]), slot);
+        } else {
+            pack(&column.row, row(rows[index]), &mut packed);
+            column.kernel.fill(&packed, slot);
         }
-        column.kernel.fill(row(rows[index]), slot);
     }
     column.array.check()
 }

@@ -1,0 +1,99 @@
+//! Elements that do not lie together, brought together: the row of a Fortran-ordered array, of a field of
+//! a record, of a slice with steps. Kernels read packed samples, so such a row takes one more pass, through
+//! memory that stays in the cache.
+
+use npyfeed_array::Layout;
+
+/// Copies the elements of `layout`, which lie in `source`, side by side in C order into `packed`.
+///
+/// ```
+/// use npyfeed_array::{ByteOrder, Dtype, Layout, MemoryOrder};
+///
+/// let layout = Layout::new(Dtype::U8, ByteOrder::NATIVE, &[2, 3], MemoryOrder::Fortran)?;
+/// let mut packed = [0; 6];
+/// npyfeed_kernel::pack(&layout, &[0, 10, 1, 11, 2, 12], &mut packed);
+/// assert_eq!(packed, [0, 1, 2, 10, 11, 12]);
+/// # Ok::<(), npyfeed_array::LayoutError>(())
+/// ```
+///
+/// # Panics
+/// If `source` is shorter than the layout spans, or `packed` not as long as its elements packed.
+pub fn pack(layout: &Layout, source: &[u8], packed: &mut [u8]) {
+    assert_eq!(packed.len(), layout.packed_bytes(), "bytes of the packed elements");
+    assert!(source.len() >= layout.span_bytes(), "bytes of the source");
+    if packed.is_empty() {
+        return;
+    }
+    match layout.dtype().item_bytes() {
+        1 => pack_items::<1>(layout, source, packed),
+        2 => pack_items::<2>(layout, source, packed),
+        4 => pack_items::<4>(layout, source, packed),
+        8 => pack_items::<8>(layout, source, packed),
+        16 => pack_items::<16>(layout, source, packed),
+        other => unreachable!("no dtype has elements of {other} bytes"),
+    }
+}
+
+fn pack_items<const N: usize>(layout: &Layout, source: &[u8], packed: &mut [u8]) {
+    let Some((&last_length, outer_shape)) = layout.shape().split_last() else {
+        packed.copy_from_slice(&source[..N]);
+        return;
+    };
+    let (outer_strides, last_stride) = layout.strides().split_at(outer_shape.len());
+    let mut index = vec![0; outer_shape.len()];
+    for line in packed.chunks_exact_mut(last_length * N) {
+        let start: usize = index.iter().zip(outer_strides).map(|(index, stride)| index * stride).sum();
+        for (place, to) in line.chunks_exact_mut(N).enumerate() {
+            let from = start + place * last_stride[0];
+            to.copy_from_slice(&source[from..from + N]);
+        }
+        advance(&mut index, outer_shape);
+    }
+}
+
+/// The next index in C order; after the last comes the first.
+fn advance(index: &mut [usize], shape: &[usize]) {
+    for (place, &length) in index.iter_mut().zip(shape).rev() {
+        *place += 1;
+        if *place < length {
+            return;
+        }
+        *place = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use npyfeed_array::{ByteOrder, Dtype, MemoryOrder};
+
+    #[test]
+    fn every_order_packs_to_c_order() {
+        for dtype in Dtype::ALL {
+            for shape in [&[][..], &[5], &[3, 4], &[2, 3, 4], &[2, 1, 0, 3], &[1, 2, 3, 2, 2]] {
+                let c = Layout::new(dtype, ByteOrder::NATIVE, shape, MemoryOrder::C).unwrap();
+                let fortran = Layout::new(dtype, ByteOrder::NATIVE, shape, MemoryOrder::Fortran).unwrap();
+                let expected: Vec<u8> = (0..=250).cycle().take(c.packed_bytes()).collect();
+                let mut source = vec![0; fortran.span_bytes()];
+                scatter(&fortran, &expected, &mut source);
+                let mut packed = vec![0; c.packed_bytes()];
+                pack(&fortran, &source, &mut packed);
+                assert_eq!(packed, expected, "{dtype} {shape:?}");
+            }
+        }
+    }
+
+    /// Places the elements of a C-ordered array by plain counting.
+    fn scatter(layout: &Layout, elements: &[u8], to: &mut [u8]) {
+        let item_bytes = layout.dtype().item_bytes();
+        for (number, element) in elements.chunks_exact(item_bytes).enumerate() {
+            let mut rest = number;
+            let mut start = 0;
+            for (&length, &stride) in layout.shape().iter().zip(layout.strides()).rev() {
+                start += rest % length * stride;
+                rest /= length;
+            }
+            to[start..start + item_bytes].copy_from_slice(element);
+        }
+    }
+}
