@@ -27,9 +27,9 @@ const PREFETCH_LIMIT: usize = 4096;
 /// As above; no machine has so many processors.
 const THREADS_LIMIT: usize = 4096;
 
-/// A part of a batch moves about this many bytes: some hundred microseconds of work, beside which the
+/// A piece of a batch moves about this many bytes: some hundred microseconds of work, beside which the
 /// queue's lock (0.1 µs) does not count, and short enough to stop soon.
-const PART_BYTES: usize = 2 << 20;
+const PIECE_BYTES: usize = 2 << 20;
 
 /// From this size on, a column of a batch is written past the cache: it would not stay there until the
 /// consumer reads it, and each of its lines would be read from memory before it is overwritten.
@@ -48,7 +48,7 @@ pub(crate) struct Plan {
     pub(crate) batches: Batches,
     pub(crate) prefetch: usize,
     pub(crate) threads: usize,
-    pub(crate) part_samples: usize,
+    pub(crate) piece_samples: usize,
     order: Order,
     seed: u64,
 }
@@ -126,7 +126,7 @@ impl Plan {
             batches: Batches { sample_count: dataset.len(), batch_size: batch_samples, last },
             prefetch,
             threads: choose_threads(options)?,
-            part_samples: (PART_BYTES / moved_bytes.max(1)).clamp(1, filled_at_most.max(1)),
+            piece_samples: (PIECE_BYTES / moved_bytes.max(1)).clamp(1, filled_at_most.max(1)),
             order: if options.shuffle { Order::Shuffled } else { Order::Sequential },
             seed: options.seed,
         })

@@ -6,7 +6,7 @@ use std::time::Instant;
 use npyfeed_kernel::{pack, prefetch};
 use npyfeed_sampler::EpochOrder;
 
-use super::slots::Part;
+use super::slots::Piece;
 use crate::error::Result;
 use crate::plan::{ColumnPlan, Plan};
 use crate::stats::{Counters, count, nanoseconds};
@@ -15,7 +15,7 @@ use crate::stats::{Counters, count, nanoseconds};
 /// which take tens of nanoseconds each, have arrived from memory when their turn comes.
 const SAMPLES_AHEAD: usize = 8;
 
-/// What a worker needs to fill parts of one epoch.
+/// What a worker needs to fill pieces of one epoch.
 pub(super) struct Filler {
     plan: Arc<Plan>,
     counters: Arc<Counters>,
@@ -29,19 +29,19 @@ impl Filler {
         Filler { plan: Arc::clone(plan), counters: Arc::clone(counters), order, rows: Vec::new() }
     }
 
-    /// Fills every slot of the part.
+    /// Fills every slot of the piece.
     ///
     /// # Errors
     /// If a file is no longer what was opened: the slots may hold zeros then, or bytes of two versions.
-    pub(super) fn fill(&mut self, part: &mut Part) -> Result<()> {
+    pub(super) fn fill(&mut self, piece: &mut Piece) -> Result<()> {
         let begin = Instant::now();
-        let samples = part.samples();
-        let first = self.plan.batches.range(part.batch()).start + samples.start as u64;
+        let samples = piece.samples();
+        let first = self.plan.batches.range(piece.batch()).start + samples.start as u64;
         self.rows.resize(samples.len(), 0);
         self.order.fill(first, &mut self.rows);
         self.plan.selection.resolve(&mut self.rows);
         for (index, column) in self.plan.columns.iter().enumerate() {
-            let gathered = gather(column, &self.rows, part.slots_mut(index));
+            let gathered = gather(column, &self.rows, piece.slots_mut(index));
             gathered
                 .map_err(|error| error.while_doing(&format!("column '{}'", self.plan.specs[index].name)))?;
             count(&self.counters.bytes_read, (samples.len() * column.row_bytes()) as u64);

@@ -6,14 +6,14 @@
 //!    them depends on the plan alone.
 //! 2. **Bound.** At most `plan.prefetch` batches are being filled or wait to be taken. A worker with
 //!    nothing to do sleeps, until three quarters of them are left.
-//! 3. **Sharing.** A batch is cut into parts; each part is filled by one worker, and the batch is ready
+//! 3. **Sharing.** A batch is cut into pieces; each piece is filled by one worker, and the batch is ready
 //!    when all are. So one large batch occupies all workers, and the first comes as soon as it can.
 //! 4. **Failure.** An error or a panic while filling batch *k* is given to the consumer in place of
-//!    batch *k*, after the batches before it. It ends the epoch. Nothing is lost in silence. Each part is
+//!    batch *k*, after the batches before it. It ends the epoch. Nothing is lost in silence. Each piece is
 //!    checked after it was filled: a batch that comes out was read whole from the files that were opened,
 //!    none of them cut short or written to before its last byte was read.
 //! 5. **End.** After the last batch, or an error, the consumer is told so at every call.
-//! 6. **Drop**, at any moment: workers stop after the part they are in, about 2 MB or one sample, whichever
+//! 6. **Drop**, at any moment: workers stop after the piece they are in, about 2 MB or one sample, whichever
 //!    is more, and are joined. Batches that the consumer holds stay valid.
 //! 7. **Fork.** Threads do not follow into a child process, and a lock may have been copied while one
 //!    of them held it. So in a child, loaders and their epochs refuse, and `drop` waits for nobody. A
@@ -134,10 +134,10 @@ fn work(queue: &Queue, mut filler: Filler) {
     let _floats = DefaultFloats::begin();
     let mut batch = None;
     let life = AssertUnwindSafe(|| {
-        while let Some(mut part) = queue.take_part() {
-            batch = Some(part.batch());
-            match filler.fill(&mut part) {
-                Ok(()) => queue.finish(part),
+        while let Some(mut piece) = queue.take_piece() {
+            batch = Some(piece.batch());
+            match filler.fill(&mut piece) {
+                Ok(()) => queue.finish(piece),
                 Err(error) => queue.fail(batch, error),
             }
         }

@@ -1,13 +1,13 @@
 //! Between workers and consumer: which batches are being filled, which are ready, who sleeps.
 //!
-//! One lock guards it all. It is held for the bookkeeping of a part or a batch, never while bytes move.
+//! One lock guards it all. It is held for the bookkeeping of a piece or a batch, never while bytes move.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Next;
-use super::slots::{Part, Slots};
+use super::slots::{Piece, Slots};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::plan::{ColumnPlan, Plan};
@@ -36,7 +36,7 @@ struct State {
     /// No batch from here on is begun.
     end: u64,
     batches: VecDeque<Progress>,
-    /// The batch that was begun last, if it has parts that nobody has claimed.
+    /// The batch that was begun last, if it has pieces that nobody has claimed.
     open: Option<Arc<Slots>>,
     is_stopped: bool,
     sleeping_workers: usize,
@@ -72,14 +72,14 @@ impl Queue {
     }
 
     /// A worker asks for something to fill; sleeps while there is nothing. `None`: go home.
-    pub(super) fn take_part(&self) -> Option<Part> {
+    pub(super) fn take_piece(&self) -> Option<Piece> {
         let mut state = self.lock();
         loop {
             if state.is_stopped {
                 return None;
             }
-            if let Some(part) = state.open.as_ref().and_then(Slots::claim) {
-                return Some(part);
+            if let Some(piece) = state.open.as_ref().and_then(Slots::claim) {
+                return Some(piece);
             }
             state.open = None;
             let begun = state.begun();
@@ -103,7 +103,7 @@ impl Queue {
             Ok(leases) => {
                 let slot_bytes = self.plan.columns.iter().map(ColumnPlan::slot_bytes);
                 let sample_count = self.plan.sample_count(batch);
-                let slots = Slots::new(batch, leases, slot_bytes, sample_count, self.plan.part_samples);
+                let slots = Slots::new(batch, leases, slot_bytes, sample_count, self.plan.piece_samples);
                 state.open = Some(Arc::new(slots));
                 state.batches.push_back(Progress::Filling);
             }
@@ -112,22 +112,22 @@ impl Queue {
                 self.fail_locked(state, batch, error);
             }
         }
-        let has_parts_to_share = self.plan.sample_count(batch) > self.plan.part_samples;
+        let has_pieces_to_share = self.plan.sample_count(batch) > self.plan.piece_samples;
         let has_room = state.batches.len() < self.plan.prefetch;
-        if state.sleeping_workers > 0 && (has_parts_to_share || has_room) {
+        if state.sleeping_workers > 0 && (has_pieces_to_share || has_room) {
             self.room.notify_all();
         }
     }
 
-    /// A worker has filled its part.
-    pub(super) fn finish(&self, part: Part) {
-        if let Some((batch, sample_count, leases)) = part.finish() {
+    /// A worker has filled its piece.
+    pub(super) fn finish(&self, piece: Piece) {
+        if let Some((batch, sample_count, leases)) = piece.finish() {
             let mut state = self.lock();
             self.settle(&mut state, batch, Progress::Ready { sample_count, leases });
         }
     }
 
-    /// A worker could not go on: with the part of batch `batch` it was filling, or before it had one.
+    /// A worker could not go on: with the piece of batch `batch` it was filling, or before it had one.
     pub(super) fn fail(&self, batch: Option<u64>, error: Error) {
         let mut state = self.lock();
         let batch = batch.unwrap_or(state.front);

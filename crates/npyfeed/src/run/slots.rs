@@ -1,9 +1,9 @@
-//! The buffers of one batch while several workers fill them: each gets a part that overlaps nobody's.
+//! The buffers of one batch while several workers fill them: each gets a piece that overlaps nobody's.
 //!
-//! The only `unsafe` of this crate. The proof, in three sentences: a part is given out once, since the
-//! counter of claimed parts only grows; parts with different numbers cover different slots; and the
-//! buffers are taken out only when as many parts have been finished as there are, each by giving its
-//! [`Part`] away, so that no slice into them is left.
+//! The only `unsafe` of this crate. The proof, in three sentences: a piece is given out once, since the
+//! counter of claimed pieces only grows; pieces with different numbers cover different slots; and the
+//! buffers are taken out only when as many pieces have been finished as there are, each by giving its
+//! [`Piece`] away, so that no slice into them is left.
 
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -12,16 +12,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::pool::Lease;
 
-/// A batch being filled: its buffers, cut into parts.
+/// A batch being filled: its buffers, cut into pieces.
 #[derive(Debug)]
 pub(super) struct Slots {
     batch: u64,
     sample_count: usize,
-    part_samples: usize,
+    piece_samples: usize,
     columns: Vec<Column>,
     claimed: AtomicUsize,
     unfinished: AtomicUsize,
-    /// Taken out when the last part is finished.
+    /// Taken out when the last piece is finished.
     leases: Mutex<Option<Vec<Lease>>>,
 }
 
@@ -33,20 +33,20 @@ struct Column {
 }
 
 // SAFETY: the pointer leads into a buffer that `leases` owns and that nobody else touches while this
-// exists; it is turned into slices only for parts, which are disjoint.
+// exists; it is turned into slices only for pieces, which are disjoint.
 unsafe impl Send for Column {}
 // SAFETY: as above.
 unsafe impl Sync for Column {}
 
 /// The right to fill some slots of every column. There is at most one of each.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct Piece {
     slots: Arc<Slots>,
     samples: Range<usize>,
 }
 
 impl Slots {
-    /// Cuts the buffers of batch `batch` into parts of `part_samples` slots.
+    /// Cuts the buffers of batch `batch` into pieces of `piece_samples` slots.
     ///
     /// # Panics
     /// If a buffer is smaller than its slots.
@@ -55,7 +55,7 @@ impl Slots {
         mut leases: Vec<Lease>,
         slot_bytes: impl Iterator<Item = usize>,
         sample_count: usize,
-        part_samples: usize,
+        piece_samples: usize,
     ) -> Slots {
         let columns = leases.iter_mut().zip(slot_bytes).map(|(lease, slot_bytes)| {
             let bytes = lease.bytes_mut();
@@ -65,23 +65,23 @@ impl Slots {
         Slots {
             batch,
             sample_count,
-            part_samples,
+            piece_samples,
             columns: columns.collect(),
             claimed: AtomicUsize::new(0),
-            unfinished: AtomicUsize::new(sample_count.div_ceil(part_samples)),
+            unfinished: AtomicUsize::new(sample_count.div_ceil(piece_samples)),
             leases: Mutex::new(Some(leases)),
         }
     }
 
-    /// The next part that nobody has claimed.
-    pub(super) fn claim(self: &Arc<Slots>) -> Option<Part> {
-        let start = self.claimed.fetch_add(1, Ordering::Relaxed).checked_mul(self.part_samples)?;
-        let end = self.sample_count.min(start.saturating_add(self.part_samples));
-        (start < end).then(|| Part { slots: Arc::clone(self), samples: start..end })
+    /// The next piece that nobody has claimed.
+    pub(super) fn claim(self: &Arc<Slots>) -> Option<Piece> {
+        let start = self.claimed.fetch_add(1, Ordering::Relaxed).checked_mul(self.piece_samples)?;
+        let end = self.sample_count.min(start.saturating_add(self.piece_samples));
+        (start < end).then(|| Piece { slots: Arc::clone(self), samples: start..end })
     }
 }
 
-impl Part {
+impl Piece {
     /// The index of the batch in its epoch.
     pub(super) fn batch(&self) -> u64 {
         self.slots.batch
@@ -92,20 +92,20 @@ impl Part {
         self.samples.clone()
     }
 
-    /// The slots of the part in column `column`, side by side.
+    /// The slots of the piece in column `column`, side by side.
     pub(super) fn slots_mut(&mut self, column: usize) -> &mut [u8] {
         let Column { start, slot_bytes } = &self.slots.columns[column];
         let (offset, len) = (self.samples.start * slot_bytes, self.samples.len() * slot_bytes);
         debug_assert!(self.samples.end <= self.slots.sample_count);
         // SAFETY: inside the buffer, whose size `Slots::new` has checked and which lives in `leases`
-        // until all parts, this one among them, are finished. No other part covers these slots, and
-        // the borrow of `self` keeps this part from giving them out twice.
+        // until all pieces, this one among them, are finished. No other piece covers these slots, and
+        // the borrow of `self` keeps this piece from giving them out twice.
         unsafe { std::slice::from_raw_parts_mut(start.as_ptr().add(offset), len) }
     }
 
-    /// The part is filled. The last part of a batch gives the buffers back.
+    /// The piece is filled. The last piece of a batch gives the buffers back.
     pub(super) fn finish(self) -> Option<(u64, usize, Vec<Lease>)> {
-        // Release what this part wrote, acquire what the others did.
+        // Release what this piece wrote, acquire what the others did.
         if self.slots.unfinished.fetch_sub(1, Ordering::AcqRel) != 1 {
             return None;
         }
@@ -119,17 +119,17 @@ mod tests {
     use super::*;
     use crate::pool::Pool;
 
-    fn slots(sample_count: usize, part_samples: usize) -> Arc<Slots> {
+    fn slots(sample_count: usize, piece_samples: usize) -> Arc<Slots> {
         let leases = [3, 8].map(|slot_bytes| Pool::new(sample_count * slot_bytes, 1).lease().unwrap());
-        Arc::new(Slots::new(7, leases.into(), [3, 8].into_iter(), sample_count, part_samples))
+        Arc::new(Slots::new(7, leases.into(), [3, 8].into_iter(), sample_count, piece_samples))
     }
 
     #[test]
     fn parts_cover_every_sample_once() {
-        for (sample_count, part_samples) in [(1, 1), (10, 3), (9, 3), (5, 100)] {
-            let slots = slots(sample_count, part_samples);
-            let parts: Vec<Part> = std::iter::from_fn(|| slots.claim()).collect();
-            let covered: Vec<usize> = parts.iter().flat_map(Part::samples).collect();
+        for (sample_count, piece_samples) in [(1, 1), (10, 3), (9, 3), (5, 100)] {
+            let slots = slots(sample_count, piece_samples);
+            let pieces: Vec<Piece> = std::iter::from_fn(|| slots.claim()).collect();
+            let covered: Vec<usize> = pieces.iter().flat_map(Piece::samples).collect();
             assert_eq!(covered, (0..sample_count).collect::<Vec<_>>());
             assert!(slots.claim().is_none());
         }
@@ -140,11 +140,11 @@ mod tests {
         let slots = slots(1000, 7);
         let finished: Vec<_> = std::thread::scope(|scope| {
             let worker = || {
-                let fill = |mut part: Part| {
-                    let first = part.samples().start;
-                    part.slots_mut(0).fill(u8::try_from(first % 251).unwrap());
-                    part.slots_mut(1).fill(u8::try_from(first % 241).unwrap());
-                    part.finish()
+                let fill = |mut piece: Piece| {
+                    let first = piece.samples().start;
+                    piece.slots_mut(0).fill(u8::try_from(first % 251).unwrap());
+                    piece.slots_mut(1).fill(u8::try_from(first % 241).unwrap());
+                    piece.finish()
                 };
                 std::iter::from_fn(|| slots.claim()).filter_map(fill).collect::<Vec<_>>()
             };
