@@ -101,23 +101,12 @@ impl Dtype {
 
     /// The size of what byte order is about: an element, or each of the two parts of a complex one.
     pub const fn swapped_bytes(self) -> usize {
-        match self {
-            Dtype::C64 => 4,
-            Dtype::C128 => 8,
-            Dtype::Bool
-            | Dtype::I8
-            | Dtype::I16
-            | Dtype::I32
-            | Dtype::I64
-            | Dtype::U8
-            | Dtype::U16
-            | Dtype::U32
-            | Dtype::U64
-            | Dtype::F16
-            | Dtype::Bf16
-            | Dtype::F32
-            | Dtype::F64 => self.item_bytes(),
-        }
+        if self.is_complex() { self.item_bytes() / 2 } else { self.item_bytes() }
+    }
+
+    /// Whether elements have a real and an imaginary part.
+    pub const fn is_complex(self) -> bool {
+        matches!(self, Dtype::C64 | Dtype::C128)
     }
 
     /// Whether elements are floating-point numbers. Complex ones are not.

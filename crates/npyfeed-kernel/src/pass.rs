@@ -149,9 +149,7 @@ impl Pass {
 
     fn check_step(&self, step: usize, what: &Step, dtype: Dtype) -> Result<Dtype, PassError> {
         match what {
-            Step::Cast(_) if matches!(dtype, Dtype::C64 | Dtype::C128) => {
-                Err(PassError::Complex { step, found: dtype })
-            }
+            Step::Cast(_) if dtype.is_complex() => Err(PassError::Complex { step, found: dtype }),
             Step::Cast(to) if to.is_float() => Ok(*to),
             Step::Cast(to) => Err(PassError::CastToInteger { step, found: *to }),
             Step::Multiply(numbers) | Step::Divide(numbers) | Step::Subtract(numbers) => {

@@ -54,22 +54,10 @@ fn take(step: &Step, channel: usize, register: Register, dtype: Dtype) -> (Regis
 }
 
 fn cast(to: Dtype, register: Register) -> Register {
-    match to {
-        Dtype::F64 => Register::Double(register.to_f64()),
-        Dtype::F16
-        | Dtype::Bf16
-        | Dtype::F32
-        | Dtype::Bool
-        | Dtype::I8
-        | Dtype::I16
-        | Dtype::I32
-        | Dtype::I64
-        | Dtype::U8
-        | Dtype::U16
-        | Dtype::U32
-        | Dtype::U64
-        | Dtype::C64
-        | Dtype::C128 => Register::Single(round_to(to, register.to_f32())),
+    if to == Dtype::F64 {
+        Register::Double(register.to_f64())
+    } else {
+        Register::Single(round_to(to, register.to_f32()))
     }
 }
 

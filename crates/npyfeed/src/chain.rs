@@ -90,7 +90,7 @@ impl Chain {
         if dtype == self.dtype {
             return Ok(());
         }
-        if matches!(self.dtype, Dtype::C64 | Dtype::C128) {
+        if self.dtype.is_complex() {
             return Err(Error::unsupported(format!(
                 "a cast from {} to {dtype} would lose the imaginary part; expected numbers that are not complex",
                 self.dtype
