@@ -109,6 +109,37 @@ impl Dtype {
         matches!(self, Dtype::C64 | Dtype::C128)
     }
 
+    /// Whether every integer of this dtype is one of `other`. Never for bool and floats.
+    ///
+    /// ```
+    /// use npyfeed_array::Dtype;
+    /// assert!(Dtype::U8.widens_to(Dtype::I16));
+    /// assert!(!Dtype::I8.widens_to(Dtype::U64));
+    /// ```
+    pub fn widens_to(self, other: Dtype) -> bool {
+        match (self.integer_range(), other.integer_range()) {
+            (Some((low, high)), Some((other_low, other_high))) => other_low <= low && high <= other_high,
+            (_, None) | (None, _) => false,
+        }
+    }
+
+    /// The least and the greatest integer; `None` for bool, which nothing widens to, and for floats.
+    fn integer_range(self) -> Option<(i128, i128)> {
+        match self {
+            Dtype::I8 => Some((i8::MIN.into(), i8::MAX.into())),
+            Dtype::I16 => Some((i16::MIN.into(), i16::MAX.into())),
+            Dtype::I32 => Some((i32::MIN.into(), i32::MAX.into())),
+            Dtype::I64 => Some((i64::MIN.into(), i64::MAX.into())),
+            Dtype::U8 => Some((u8::MIN.into(), u8::MAX.into())),
+            Dtype::U16 => Some((u16::MIN.into(), u16::MAX.into())),
+            Dtype::U32 => Some((u32::MIN.into(), u32::MAX.into())),
+            Dtype::U64 => Some((u64::MIN.into(), u64::MAX.into())),
+            Dtype::Bool | Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 | Dtype::C64 | Dtype::C128 => {
+                None
+            }
+        }
+    }
+
     /// Whether elements are floating-point numbers. Complex ones are not.
     pub const fn is_float(self) -> bool {
         match self {

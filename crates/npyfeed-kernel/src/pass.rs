@@ -141,7 +141,7 @@ impl Pass {
         for (step, what) in self.steps.iter().enumerate() {
             dtype = self.check_step(step, what, dtype)?;
         }
-        if dtype == self.output || widens(dtype, self.output) {
+        if dtype == self.output || dtype.widens_to(self.output) {
             return Ok(());
         }
         Err(PassError::Output { found: dtype, output: self.output })
@@ -163,29 +163,5 @@ impl Pass {
                 Ok(dtype)
             }
         }
-    }
-}
-
-/// Whether every integer of dtype `from` is one of dtype `to`.
-fn widens(from: Dtype, to: Dtype) -> bool {
-    let (Some((from_low, from_high)), Some((to_low, to_high))) = (integer_range(from), integer_range(to))
-    else {
-        return false;
-    };
-    to_low <= from_low && from_high <= to_high
-}
-
-/// The least and the greatest integer of a dtype; `None` for floats, and for bool, which nothing widens to.
-fn integer_range(dtype: Dtype) -> Option<(i128, i128)> {
-    match dtype {
-        Dtype::I8 => Some((i8::MIN.into(), i8::MAX.into())),
-        Dtype::I16 => Some((i16::MIN.into(), i16::MAX.into())),
-        Dtype::I32 => Some((i32::MIN.into(), i32::MAX.into())),
-        Dtype::I64 => Some((i64::MIN.into(), i64::MAX.into())),
-        Dtype::U8 => Some((u8::MIN.into(), u8::MAX.into())),
-        Dtype::U16 => Some((u16::MIN.into(), u16::MAX.into())),
-        Dtype::U32 => Some((u32::MIN.into(), u32::MAX.into())),
-        Dtype::U64 => Some((u64::MIN.into(), u64::MAX.into())),
-        Dtype::Bool | Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 | Dtype::C64 | Dtype::C128 => None,
     }
 }

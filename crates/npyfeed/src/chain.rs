@@ -98,7 +98,7 @@ impl Chain {
         }
         if dtype.is_float() {
             self.steps.push(Step::Cast(dtype));
-        } else if !self.widens_to(dtype) {
+        } else if !self.dtype.widens_to(dtype) {
             return Err(Error::unsupported(format!(
                 "a cast from {} to {dtype} could lose values; expected a floating-point dtype or an \
                  integer dtype that holds every {}",
@@ -181,19 +181,6 @@ impl Chain {
                 }
             ))),
         }
-    }
-
-    fn widens_to(&self, dtype: Dtype) -> bool {
-        let pass = Pass {
-            source: self.dtype,
-            byte_order: ByteOrder::NATIVE,
-            output: dtype,
-            channels: 1,
-            pixels: 1,
-            arrangement: Arrangement::Planar,
-            steps: Vec::new(),
-        };
-        pass.check().is_ok()
     }
 
     fn describe(&self) -> String {
