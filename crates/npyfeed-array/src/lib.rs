@@ -5,7 +5,8 @@
 //! | dtype | [`Dtype`] | what one element is |
 //! | byte order | [`ByteOrder`] | which of its bytes comes first |
 //! | memory order | [`MemoryOrder`] | which axis runs fastest, C or Fortran |
-//! | layout | [`Layout`] | dtype + byte order + shape + strides |
+//! | grid | [`Grid`] | where items lie: their size, shape + strides |
+//! | layout | [`Layout`] | dtype + byte order, on a grid |
 //! | view | [`ArrayView`] | layout + bytes, proven to fit |
 //! | buffer | [`Buffer`] | owned memory, 64-byte aligned, that batches are filled into |
 //!
@@ -23,10 +24,12 @@
 
 mod buffer;
 mod dtype;
+mod grid;
 mod layout;
 mod view;
 
 pub use buffer::{ALIGNMENT_BYTES, Buffer};
 pub use dtype::{ByteOrder, Dtype, Element, UnknownDtype};
-pub use layout::{Layout, LayoutError, MemoryOrder};
+pub use grid::{Grid, LayoutError, MemoryOrder};
+pub use layout::Layout;
 pub use view::ArrayView;

@@ -3,7 +3,7 @@
 //! What comes in are the first bytes of a file, as many as [`Header::prefix_bytes`] asks for; what goes
 //! out is a [`Header`] or the byte that is wrong. Source of the rules: NEP 1 and `numpy.lib.format`.
 
-use npyfeed_array::{Layout, MemoryOrder};
+use npyfeed_array::{Grid, Layout, MemoryOrder};
 
 use crate::descr::Descr;
 use crate::error::{HeaderError, excerpt};
@@ -155,15 +155,21 @@ impl Header {
         self.data_offset
     }
 
-    /// How the elements lie behind [`data_offset`](Header::data_offset).
+    /// Where the elements lie behind [`data_offset`](Header::data_offset), whatever they are.
+    #[expect(clippy::missing_panics_doc, reason = "the shape was checked when the header was parsed")]
+    pub fn grid(&self) -> Grid {
+        let grid = Grid::new(self.descr.item_bytes(), &self.shape, self.memory_order);
+        grid.expect("a header that was parsed has a shape that can be addressed")
+    }
+
+    /// How the elements lie behind [`data_offset`](Header::data_offset), if they are numbers.
     ///
     /// # Errors
-    /// [`UnsupportedDescr`] if they are not numbers.
-    #[expect(clippy::missing_panics_doc, reason = "the shape was checked when the header was parsed")]
+    /// [`UnsupportedDescr`] if they are not.
+    #[expect(clippy::missing_panics_doc, reason = "a number has the size of its dtype")]
     pub fn layout(&self) -> Result<Layout, UnsupportedDescr> {
         let (dtype, byte_order) = self.descr.number()?;
-        let layout = Layout::new(dtype, byte_order, &self.shape, self.memory_order);
-        Ok(layout.expect("a header that was parsed has a shape that can be addressed"))
+        Ok(Layout::on(self.grid(), dtype, byte_order).expect("a grid of items of that size"))
     }
 
     /// The size of the elements in bytes; `None` if they are a pickle, whose size no header tells.
