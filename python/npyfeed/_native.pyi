@@ -1,12 +1,14 @@
 """The engine, built from Rust. What users type is in the modules beside this one."""
 
+import io
 import os
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
 from pathlib import Path
-from typing import Any, TypedDict, final, type_check_only
+from typing import Any, BinaryIO, Literal, TypedDict, final, type_check_only
 
 import numpy as np
 import torch
+from typing_extensions import Buffer, Self
 
 __all__ = ["Archive", "Array", "Dataset", "Epoch", "Loader", "Writer", "__version__", "open", "save"]
 
@@ -33,24 +35,50 @@ class Description(TypedDict):
     fortran_order: bool
     shape: tuple[int, ...]
 
-def open(path: str | os.PathLike[str], *, check_crc: bool = False) -> Any:
+def open(
+    source: str | os.PathLike[str] | BinaryIO | io.BufferedIOBase | io.RawIOBase | Buffer,
+    *,
+    mode: Literal["c", "r", "r+"] = "c",
+    dtype: object | None = None,
+    check_crc: bool = False,
+    max_header_size: int | None = None,
+) -> Any:
     """Opens an .npy file as an `Array`, an .npz file as an `Archive`: the bytes decide, not the name.
 
-    Of an .npy file the header is checked against its size, of an .npz file the directory. No element is read.
-    Type checkers see `Any`, as with `numpy.load`; say which it is: `array: nf.Array = nf.open(path)`.
+    Of an .npy file the header is checked against its size, of an .npz file the directory. No element is read;
+    a file of at most 16 KiB is read whole, which is faster than to map it. Type checkers see `Any`, as with
+    `numpy.load`; say which it is: `array: nf.Array = nf.open(path)`.
 
     Args:
-        path: the file.
+        source: a path; a file opened in binary mode, from its position on, which is moved behind the array,
+            so that the next call opens the next one; or the bytes of a file: `bytes`, `bytearray`,
+            `memoryview`, `mmap`, `BytesIO`, which are not copied and must not be changed meanwhile.
+        mode: "c", copy-on-write: what is written to arrays and tensors never reaches the file. "r": arrays
+            are read-only. "r+": what is written is written to the file. Bytes in memory are read-only but
+            in "r+".
+        dtype: what the elements are, for those that NumPy has no name for: "bfloat16" and "float8_e4m3fn"
+            kept as raw bytes or integers of that size, "int64" for dates, any number for raw bytes of its
+            size; a name, a NumPy dtype or a torch dtype. Nothing is converted. Of an archive: those of each
+            member used.
         check_crc: hold also the stored members of an .npz file against their CRC-32, at their first use,
             for a pass over their bytes. Deflated ones are always checked.
+        max_header_size: the most bytes that a header may have; `None`: 1 MiB.
 
     Raises:
         FileNotFoundError, PermissionError, IsADirectoryError, OSError: the system will not open it.
         FormatError: it is neither, or shorter than its header says, or its directory is not sound (cut short,
             members that overlap, share a name, climb out by their names, or state sizes that cannot be); the
             message has the byte.
-        UnsupportedError: its elements are not numbers, or not yet handled; the message has the way out.
+        UnsupportedError: its elements are Python objects, or mean something else on another machine (`long
+            double`), or an archive is to be written, or the source is none; the message has the way out.
+        MismatchError: the elements cannot be of that dtype, or the memory cannot be written.
 
+    >>> import io, numpy as np, npyfeed as nf
+    >>> file = io.BytesIO()
+    >>> np.save(file, np.arange(3)), np.save(file, np.eye(2)), file.seek(0)
+    (None, None, 0)
+    >>> nf.open(file).numpy(), nf.open(file).shape
+    (array([0, 1, 2]), (2, 2))
     """
 
 @final
@@ -84,8 +112,15 @@ class Archive(Mapping[str, Any]):
     """
 
     @property
-    def path(self) -> Path:
-        """The file."""
+    def path(self) -> Path | None:
+        """The file, if it is one."""
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+    def close(self) -> None:
+        """Lets go of the file. Arrays made of it before stay valid; also what `with` does at its end."""
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *error: object) -> None: ...
     def __getitem__(self, name: str, /) -> Any: ...
     def __contains__(self, name: object, /) -> bool: ...
     def __iter__(self) -> Iterator[str]: ...
@@ -103,12 +138,18 @@ class Archive(Mapping[str, Any]):
 class Array:
     """One array in an .npy or .npz file, mapped and not yet read. `npyfeed.open` makes it.
 
-    The mapping is copy-on-write, as `numpy.memmap(mode="c")`: arrays and tensors over it are writable,
-    and the file never changes.
+    `numpy.asarray(array)`, `array[key]` and everything else that takes an array gets NumPy's view of the
+    mapped file. The mapping is copy-on-write unless another mode was asked for, as `numpy.memmap(mode="c")`:
+    arrays and tensors over it are writable, and the file never changes.
+
+    Numbers become tensors, and columns of a `Dataset`. Text, dates, raw bytes and records are NumPy arrays
+    only; `array.field("x")`, or `array["x"]`, is one field of records, again an `Array`, without a copy.
 
     If someone else cuts the file short or writes to it meanwhile, reading raises an `OSError` that names
     it. Arrays and tensors that were handed out before cannot raise: they read zeros where bytes are
     missing, and `check` tells. To change a file in use, rename a new one over it; that disturbs nobody.
+
+    Raises on any use after `close`: ValueError.
     """
 
     @property
@@ -116,7 +157,10 @@ class Array:
         """The length of each axis."""
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type of the elements."""
+        """The type of the elements. NumPy lacks bfloat16: its bits are uint16; `dtype_name` tells."""
+    @property
+    def dtype_name(self) -> str:
+        """The name of the type of the elements: `"float32"`, `"bfloat16"`; words for what is no number."""
     @property
     def ndim(self) -> int:
         """The number of axes."""
@@ -135,6 +179,25 @@ class Array:
     @property
     def path(self) -> Path | None:
         """The file; of a member of an .npz file, that."""
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+    def close(self) -> None:
+        """Lets go of the file. Arrays and tensors made of it before stay valid, and keep what they need.
+
+        Also what `with nf.open(path) as array:` does at its end.
+        """
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *error: object) -> None: ...
+    def field(self, name: str) -> Array:
+        """One field of records, `[*shape, *axes of the field]`: the same bytes, not copied.
+
+        `"file.npy:field"` names it as a column of a `Dataset`.
+
+        Raises:
+            MismatchError: the elements have no such field.
+
+        """
     def check(self) -> None:
         """Nothing, if the bytes are still those of the file that was opened.
 
@@ -144,10 +207,24 @@ class Array:
             OSError: the file was cut short or written to since it was opened, or could not be read.
 
         """
-    def numpy(self) -> np.ndarray[Any, Any]:
-        """The array as a writable ndarray over the mapped file, without a copy."""
+    def flush(self) -> None:
+        """Has what was written to the array put on disk, in mode "r+"; else there is nothing to do."""
+    def numpy(self, *, copy: bool = False) -> np.ndarray[Any, Any]:
+        """The array as an ndarray over the mapped file, writable unless the mode is "r", without a copy.
+
+        With `copy=True` in memory of its own, in the order of the file; a large one is copied by several
+        threads.
+        """
     def torch(self) -> torch.Tensor:
-        """The array as a torch tensor over the mapped file, without a copy."""
+        """The array as a writable torch tensor over the mapped file.
+
+        A copy is made only of what torch cannot hold: the other byte order, strides that are no multiple of
+        an element, and memory that may only be read.
+
+        Raises:
+            UnsupportedError: the elements are not numbers; the message has the way out.
+
+        """
     def __array__(
         self, dtype: np.dtype[Any] | None = None, copy: bool | None = None
     ) -> np.ndarray[Any, Any]: ...

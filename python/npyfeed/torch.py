@@ -71,21 +71,40 @@ class DataLoader(Loader):
 
     def _finisher(self, *, as_dict: bool) -> Callable[[tuple[Any, ...]], Any]:  # noqa: ARG002, of the NumPy loader
         make, from_numpy = self.dataset.batch_type, torch.from_numpy
-        is_bfloat16 = [spec.dtype == "bfloat16" for spec in self.dataset.spec.values()]
-        if any(is_bfloat16):
-            return lambda arrays: make(*map(_tensor, arrays, is_bfloat16))
+        dtypes = [spec.dtype for spec in self.dataset.spec.values()]
+        if "bfloat16" in dtypes:
+            return lambda arrays: make(*map(_tensor, arrays, dtypes))
         return lambda arrays: make(*map(from_numpy, arrays))
 
 
 def from_array(array: _native.Array) -> torch.Tensor:
-    """The array as a tensor over the mapped file: what is written to it never reaches the file."""
-    return torch.from_numpy(array.numpy())
+    """The array as a writable tensor over its own memory: what is written reaches no file, but in mode "r+".
+
+    A copy is made only of what torch cannot hold: elements in the other byte order, strides that are no
+    multiple of an element, and memory that may only be read (`mode="r"`, `bytes`).
+
+    Raises:
+        UnsupportedError: the elements are not numbers.
+        OSError: the file was cut short or written to since it was opened.
+    """
+    numbers = array.numpy()
+    if not _fits(numbers):
+        numbers = np.array(numbers, numbers.dtype.newbyteorder("="))
+        array.check()
+    return _tensor(numbers, array.dtype_name)
 
 
-def _tensor(array: "np.ndarray[Any, Any]", is_bfloat16: bool) -> torch.Tensor:  # noqa: FBT001, mapped over
-    if is_bfloat16:
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array)
+def _fits(numbers: "np.ndarray[Any, Any]") -> bool:
+    """Whether torch can have the memory as it lies."""
+    size = numbers.itemsize
+    is_writable_and_native = numbers.flags.writeable and numbers.dtype.isnative
+    return is_writable_and_native and all(stride % size == 0 for stride in numbers.strides)
+
+
+def _tensor(numbers: "np.ndarray[Any, Any]", dtype: str) -> torch.Tensor:
+    if dtype == "bfloat16":
+        return torch.from_numpy(numbers.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(numbers)
 
 
 def _drawn_seed() -> int:

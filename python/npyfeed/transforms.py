@@ -50,7 +50,7 @@ class ToDtype(Transform):
     scale: bool = False
 
     def __init__(self, dtype: object, scale: bool = False) -> None:  # noqa: FBT001, FBT002, torchvision's
-        object.__setattr__(self, "dtype", _dtype_name(dtype))
+        object.__setattr__(self, "dtype", dtype_name(dtype))
         object.__setattr__(self, "scale", scale)
 
 
@@ -75,7 +75,7 @@ class Normalize(Transform):
         object.__setattr__(self, "std", _floats(std))
 
 
-def _dtype_name(dtype: object) -> str:
+def dtype_name(dtype: object) -> str:
     """`"float32"` from itself, `numpy.float32`, `numpy.dtype("float32")` or `torch.float32`."""
     name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None)
     if name is None:

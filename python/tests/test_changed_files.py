@@ -19,7 +19,7 @@ from npyfeed.torch import DataLoader
 
 ROWS, COLUMNS = 2000, 1000
 ERRORS_WANTED = 20
-SECONDS_MAX = 2.0
+SECONDS_MAX = 2.0  # once there is one error
 
 
 def content() -> np.ndarray:
@@ -160,14 +160,13 @@ def test_a_file_spoiled_while_it_is_read_is_an_exception_or_sound_data(
     formats: list[Exception] = []
     deadline = time.monotonic() + SECONDS_MAX
     with spoiled(path, how):
-        while len(errors) < ERRORS_WANTED and time.monotonic() < deadline:
+        while not errors or (len(errors) < ERRORS_WANTED and time.monotonic() < deadline):
             try:
                 read(path)
             except nf.FormatError as error:  # it was incomplete when it was opened
                 formats.append(error)
             except OSError as error:
                 errors.append(error)
-    assert errors
     assert all("watched.npy" in str(error) for error in errors + formats)
 
 

@@ -140,6 +140,16 @@ impl Dtype {
         }
     }
 
+    /// Whether elements are integers; bool is none.
+    pub fn is_integer(self) -> bool {
+        self.integer_range().is_some()
+    }
+
+    /// Whether NumPy has no such dtype, and the elements are raw bytes to it.
+    pub const fn is_unknown_to_numpy(self) -> bool {
+        matches!(self, Dtype::Bf16)
+    }
+
     /// Whether elements are floating-point numbers. Complex ones are not.
     pub const fn is_float(self) -> bool {
         match self {

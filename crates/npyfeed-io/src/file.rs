@@ -1,8 +1,12 @@
 //! A regular file, open and not yet mapped: so that its first bytes and its size can be looked at before.
 
-use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::ChangeError;
 
 /// Why a file could not be opened or mapped. The path is not repeated here: whoever asked knows it.
 #[derive(Debug, thiserror::Error)]
@@ -18,12 +22,25 @@ pub enum OpenError {
     NotRegular,
 }
 
-/// A regular file, open for reading.
+/// What may be done with the bytes of a file: the letters of `numpy.memmap`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// `"c"`: they may be changed, and the file never is.
+    #[default]
+    CopyOnWrite,
+    /// `"r"`: they may be read.
+    ReadOnly,
+    /// `"r+"`: what is changed is changed in the file.
+    ReadWrite,
+}
+
+/// A regular file, open for reading, or for writing too.
 #[derive(Debug)]
 pub struct RegularFile {
     pub(crate) path: PathBuf,
     pub(crate) file: File,
     pub(crate) metadata: Metadata,
+    pub(crate) mode: Mode,
 }
 
 impl RegularFile {
@@ -31,12 +48,20 @@ impl RegularFile {
     ///
     /// # Errors
     /// [`OpenError`]; a pipe is refused before it is opened, since opening one waits for its writer.
-    pub fn open(path: &Path) -> Result<RegularFile, OpenError> {
+    pub fn open(path: &Path, mode: Mode) -> Result<RegularFile, OpenError> {
         check_regular(&std::fs::metadata(path)?)?;
-        let file = File::open(path)?;
+        let file = OpenOptions::new().read(true).write(mode == Mode::ReadWrite).open(path)?;
+        RegularFile::of(file, path, mode)
+    }
+
+    /// A file that is open already, called `path`. Where it was read up to is neither asked nor changed.
+    ///
+    /// # Errors
+    /// [`OpenError`] if it is no regular file.
+    pub fn of(file: File, path: &Path, mode: Mode) -> Result<RegularFile, OpenError> {
         let metadata = file.metadata()?;
         check_regular(&metadata)?;
-        Ok(RegularFile { path: path.to_owned(), file, metadata })
+        Ok(RegularFile { path: path.to_owned(), file, metadata, mode })
     }
 
     /// The size in bytes, when it was opened.
@@ -44,12 +69,59 @@ impl RegularFile {
         self.metadata.len()
     }
 
-    /// The next bytes of the file, `count` of them or as many as there are, added to those in `read`.
+    /// Reads bytes from `offset` on into all of `bytes`, or as far as there are any; how many there were.
     ///
     /// # Errors
     /// The system's own.
-    pub fn read_on(&self, count: usize, read: &mut Vec<u8>) -> io::Result<()> {
-        (&self.file).take(count as u64).read_to_end(read).map(drop)
+    pub fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+        let mut count = 0;
+        while count < bytes.len() {
+            match self.file.read_at(&mut bytes[count..], offset + count as u64) {
+                Ok(0) => break,
+                Ok(read) => count += read,
+                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(count)
+    }
+
+    /// Whether the file is still what it was when it was opened. Ask after reading.
+    ///
+    /// # Errors
+    /// [`ChangeError`], which says what has happened to it.
+    pub fn check(&self) -> Result<(), ChangeError> {
+        Stamp::of(&self.metadata).check(&self.file, self.mode)
+    }
+}
+
+/// What tells one content of a file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) len_bytes: u64,
+    /// `None` where the system does not know.
+    pub(crate) modified: Option<SystemTime>,
+}
+
+impl Stamp {
+    pub(crate) fn of(metadata: &Metadata) -> Stamp {
+        Stamp { len_bytes: metadata.len(), modified: metadata.modified().ok() }
+    }
+
+    /// Whether `file` still has this stamp. One that is open for writing has as many bytes at least: its time
+    /// changes with what is written through the map.
+    pub(crate) fn check(&self, file: &File, mode: Mode) -> Result<(), ChangeError> {
+        let found = Stamp::of(&file.metadata()?);
+        let (expected_bytes, found_bytes) = (self.len_bytes, found.len_bytes);
+        if found_bytes < expected_bytes {
+            return Err(ChangeError::CutShort { expected_bytes, found_bytes });
+        }
+        match mode {
+            Mode::CopyOnWrite | Mode::ReadOnly if found != *self => {
+                Err(ChangeError::Rewritten { expected_bytes, found_bytes })
+            }
+            Mode::CopyOnWrite | Mode::ReadOnly | Mode::ReadWrite => Ok(()),
+        }
     }
 }
 
@@ -66,28 +138,47 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn a_file_is_read_piece_by_piece_to_its_end() {
+    fn a_file_is_read_from_anywhere_to_its_end() {
         let mut temporary = tempfile::NamedTempFile::new().unwrap();
         temporary.write_all(b"0123456789").unwrap();
-        let file = RegularFile::open(temporary.path()).unwrap();
-        let mut read = Vec::new();
-        file.read_on(4, &mut read).unwrap();
-        assert_eq!((&read[..], file.len_bytes()), (&b"0123"[..], 10));
-        file.read_on(100, &mut read).unwrap();
-        assert_eq!(read, b"0123456789");
+        let opened = RegularFile::open(temporary.path(), Mode::default()).unwrap();
+        let adopted =
+            RegularFile::of(temporary.reopen().unwrap(), temporary.path(), Mode::default()).unwrap();
+        for file in [opened, adopted] {
+            let mut bytes = [0; 6];
+            assert_eq!((file.read_at(2, &mut bytes).unwrap(), &bytes, file.len_bytes()), (6, b"234567", 10));
+            assert_eq!((file.read_at(8, &mut bytes).unwrap(), &bytes[..2]), (2, &b"89"[..]));
+            assert_eq!(file.read_at(20, &mut bytes).unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn a_file_that_grew_is_another_unless_it_was_opened_to_be_written() {
+        let mut temporary = tempfile::NamedTempFile::new().unwrap();
+        temporary.write_all(b"0123456789").unwrap();
+        let [read_only, read_write] =
+            [Mode::ReadOnly, Mode::ReadWrite].map(|mode| RegularFile::open(temporary.path(), mode).unwrap());
+        temporary.write_all(b"10").unwrap();
+        assert!(matches!(read_only.check(), Err(ChangeError::Rewritten { found_bytes: 12, .. })));
+        read_write.check().unwrap();
+        temporary.as_file().set_len(9).unwrap();
+        assert!(matches!(read_write.check(), Err(ChangeError::CutShort { found_bytes: 9, .. })));
     }
 
     #[test]
     fn directories_and_missing_files_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(RegularFile::open(folder.path()), Err(OpenError::Directory)));
-        let missing = RegularFile::open(&folder.path().join("none.npy"));
+        assert!(matches!(RegularFile::open(folder.path(), Mode::default()), Err(OpenError::Directory)));
+        let missing = RegularFile::open(&folder.path().join("none.npy"), Mode::default());
         assert!(matches!(missing, Err(OpenError::Io(e)) if e.kind() == io::ErrorKind::NotFound));
     }
 
     #[cfg(unix)]
     #[test]
     fn a_device_is_refused() {
-        assert!(matches!(RegularFile::open(Path::new("/dev/null")), Err(OpenError::NotRegular)));
+        assert!(matches!(
+            RegularFile::open(Path::new("/dev/null"), Mode::default()),
+            Err(OpenError::NotRegular)
+        ));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | source | bytes | copied when read |
 //! |---|---|---|
-//! | [`MappedFile`] | a file, mapped copy-on-write | no |
+//! | [`MappedFile`] | a file, mapped as its [`Mode`] says | no |
 //! | [`Memory`] | memory, someone else's or its own | no |
 //! | [`Section`] | some of another source's bytes | no |
 //!
@@ -31,7 +31,7 @@ mod memory;
 mod section;
 mod source;
 
-pub use file::{OpenError, RegularFile};
+pub use file::{Mode, OpenError, RegularFile};
 pub use map::MappedFile;
 pub use memory::Memory;
 pub use section::Section;

@@ -1,7 +1,7 @@
-//! A file mapped into memory, copy-on-write.
+//! A file mapped into memory.
 //!
-//! The map is private: writing to it changes the pages of this process and never the file. It reserves
-//! no swap, so that a file larger than the machine's memory opens too.
+//! Unless asked for [`Mode::ReadWrite`], the map is private: writing to it changes the pages of this process
+//! and never the file. It reserves no swap, so that a file larger than the machine's memory opens too.
 //!
 //! # When the file changes
 //!
@@ -18,25 +18,27 @@
 //! is renamed, replaced or given other permissions, none of which touches its bytes. Not noticed: a
 //! change of the same size after which someone sets the modification time back, one through a shared map
 //! that has not been written back yet, and, before Linux 6.13, one within the tick of the clock (1 to
-//! 10 ms) in which the opened bytes were written.
+//! 10 ms) in which the opened bytes were written. In a file opened to be written, only what is missing is
+//! noticed: its modification time changes with every write, our own among them.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::atomic::{Ordering, fence};
-use std::time::SystemTime;
 
 use memmap2::{MmapOptions, MmapRaw};
 
+use crate::file::Stamp;
 use crate::guard::Guard;
-use crate::{ChangeError, OpenError, RegularFile, Source};
+use crate::{ChangeError, Mode, OpenError, RegularFile, Source};
 
-/// A regular file, mapped whole and copy-on-write. Opening reads nothing.
+/// A regular file, mapped whole. Mapping reads nothing.
 #[derive(Debug)]
 pub struct MappedFile {
     path: PathBuf,
     name: String,
+    mode: Mode,
     /// What the file was like when it was opened.
     opened: Stamp,
     /// `None` for an empty file, which the system does not map. Fields are dropped in their order: the
@@ -52,24 +54,17 @@ struct Guarded {
     map: MmapRaw,
 }
 
-/// What tells one content of a file from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    len_bytes: u64,
-    /// `None` where the system does not know.
-    modified: Option<SystemTime>,
-}
-
 impl MappedFile {
     /// Maps a file that was opened.
     ///
     /// # Errors
     /// The system's own.
     pub fn new(file: RegularFile) -> Result<MappedFile, OpenError> {
-        let RegularFile { path, file, metadata } = file;
+        let RegularFile { path, file, metadata, mode } = file;
         let opened = Stamp::of(&metadata);
-        let map = if opened.len_bytes == 0 { None } else { Some(Guarded::new(&file)?) };
-        Ok(MappedFile { name: path.display().to_string(), path, opened, map, file })
+        let map =
+            if opened.len_bytes == 0 { None } else { Some(Guarded::new(&file, opened.len_bytes, mode)?) };
+        Ok(MappedFile { name: path.display().to_string(), path, mode, opened, map, file })
     }
 
     /// The path it was opened by.
@@ -94,14 +89,8 @@ impl Source for MappedFile {
     fn check(&self) -> Result<(), ChangeError> {
         // What was read before is read before.
         fence(Ordering::SeqCst);
-        let found = Stamp::of(&self.file.metadata()?);
-        let (expected_bytes, found_bytes) = (self.opened.len_bytes, found.len_bytes);
-        if found_bytes < expected_bytes {
-            return Err(ChangeError::CutShort { expected_bytes, found_bytes });
-        }
-        if found != self.opened {
-            return Err(ChangeError::Rewritten { expected_bytes, found_bytes });
-        }
+        self.opened.check(&self.file, self.mode)?;
+        let expected_bytes = self.opened.len_bytes;
         if self.map.as_ref().is_some_and(|map| map.guard.is_damaged()) {
             return Err(ChangeError::Missing { expected_bytes });
         }
@@ -109,31 +98,40 @@ impl Source for MappedFile {
     }
 
     fn memory(&self) -> Option<NonNull<[u8]>> {
-        let Guarded { map, .. } = self.map.as_ref()?;
+        let Guarded { map, .. } = self.map.as_ref().filter(|_| self.mode != Mode::ReadOnly)?;
         let start = NonNull::new(map.as_mut_ptr())?;
         Some(NonNull::slice_from_raw_parts(start, map.len()))
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        match (&self.map, self.mode) {
+            (Some(Guarded { map, .. }), Mode::ReadWrite) => map.flush(),
+            (Some(_) | None, Mode::CopyOnWrite | Mode::ReadOnly | Mode::ReadWrite) => Ok(()),
+        }
     }
 }
 
 impl Guarded {
-    fn new(file: &File) -> io::Result<Guarded> {
-        let map = map_copy_on_write(file)?;
+    fn new(file: &File, len_bytes: u64, mode: Mode) -> io::Result<Guarded> {
+        let map = map_file(file, len_bytes, mode)?;
         Ok(Guarded { guard: Guard::watch(&map, file)?, map })
     }
 }
 
-impl Stamp {
-    fn of(metadata: &Metadata) -> Stamp {
-        Stamp { len_bytes: metadata.len(), modified: metadata.modified().ok() }
-    }
-}
-
-fn map_copy_on_write(file: &File) -> io::Result<MmapRaw> {
+fn map_file(file: &File, len_bytes: u64, mode: Mode) -> io::Result<MmapRaw> {
     let mut options = MmapOptions::new();
     options.no_reserve_swap();
-    // SAFETY: a private map of a regular file. That others may change or cut the file is the state of
-    // every mapped file; SAFETY.md, "memory that others write", says what follows from it.
-    unsafe { options.map_copy(file) }.map(MmapRaw::from)
+    // The length that was seen when the file was opened: whatever is made of the map was checked against it.
+    options.len(usize::try_from(len_bytes).map_err(|_| io::ErrorKind::OutOfMemory)?);
+    match mode {
+        // SAFETY: a private map of a regular file. That others may change or cut the file is the state of
+        // every mapped file; SAFETY.md, "memory that others write", says what follows from it.
+        Mode::CopyOnWrite => unsafe { options.map_copy(file) }.map(MmapRaw::from),
+        // SAFETY: as above.
+        Mode::ReadOnly => unsafe { options.map_copy_read_only(file) }.map(MmapRaw::from),
+        // A shared one: what is written to it reaches the file, which is what its user asked for.
+        Mode::ReadWrite => options.map_raw(file),
+    }
 }
 
 #[cfg(test)]
@@ -147,8 +145,12 @@ mod tests {
         file
     }
 
+    fn opened(path: &Path, mode: Mode) -> MappedFile {
+        MappedFile::new(RegularFile::open(path, mode).unwrap()).unwrap()
+    }
+
     fn mapped(path: &Path) -> MappedFile {
-        MappedFile::new(RegularFile::open(path).unwrap()).unwrap()
+        opened(path, Mode::CopyOnWrite)
     }
 
     #[test]
@@ -177,6 +179,28 @@ mod tests {
         unsafe { start.write(b'X') };
         assert_eq!(source.bytes(), b"Xbc");
         assert_eq!(std::fs::read(file.path()).unwrap(), b"abc");
+    }
+
+    #[test]
+    fn what_is_written_to_a_file_opened_to_be_written_is_in_the_file() {
+        let file = file_of(b"abc");
+        let source = opened(file.path(), Mode::ReadWrite);
+        let start = source.memory().unwrap().cast::<u8>();
+        // SAFETY: the first byte of a live, writable map that nobody reads meanwhile.
+        unsafe { start.write(b'X') };
+        source.flush().unwrap();
+        source.check().unwrap();
+        assert_eq!(std::fs::read(file.path()).unwrap(), b"Xbc");
+        file.as_file().set_len(2).unwrap();
+        assert!(matches!(source.check(), Err(ChangeError::CutShort { .. })));
+    }
+
+    #[test]
+    fn a_file_opened_to_be_read_lends_no_memory_to_write() {
+        let file = file_of(b"abc");
+        let source = opened(file.path(), Mode::ReadOnly);
+        assert_eq!(source.bytes(), b"abc");
+        assert!(source.memory().is_none());
     }
 
     #[cfg(target_os = "linux")]

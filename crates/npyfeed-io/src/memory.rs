@@ -30,14 +30,29 @@ impl Memory {
         Memory { name: "memory".to_owned(), bytes, is_writable: false, _owner: Box::new(owner) }
     }
 
+    /// The same bytes, to be written too.
+    ///
+    /// # Safety
+    /// As [`new`](Memory::new), and the bytes must be writable, by whoever asks [`Source::memory`].
+    pub unsafe fn writable(bytes: NonNull<[u8]>, owner: impl Any + Send + Sync) -> Memory {
+        // SAFETY: the caller's promise includes that of `new`.
+        Memory { is_writable: true, ..unsafe { Memory::new(bytes, owner) } }
+    }
+
+    /// The same memory, which may be read and no longer written.
+    #[must_use]
+    pub fn read_only(self) -> Memory {
+        Memory { is_writable: false, ..self }
+    }
+
     /// The bytes of `owner`, which nobody else has: they may be written. Errors call them `name`.
     pub fn own(name: String, owner: impl AsMut<[u8]> + Any + Send + Sync) -> Memory {
         let mut owner = Box::new(owner);
         let bytes = NonNull::from((*owner).as_mut());
         // SAFETY: bytes that a value lends out stay in place while nobody touches it, and nobody can: it is
         // boxed before it is asked, and from here on only dropped.
-        let memory = unsafe { Memory::new(bytes, owner) };
-        Memory { name, is_writable: true, ..memory }
+        let memory = unsafe { Memory::writable(bytes, owner) };
+        Memory { name, ..memory }
     }
 }
 
@@ -89,8 +104,9 @@ mod tests {
             }
         }
         let inline = Memory::own("array".to_owned(), [7_u8; 16]);
-        let moved = Box::new(inline);
+        let moved = Box::new(inline.read_only());
         assert_eq!(moved.bytes(), &[7; 16]);
+        assert!(moved.memory().is_none());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Some of the bytes of another source, as a source.
 
+use std::io;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -40,6 +41,10 @@ impl Source for Section {
         // Inside: a source does not change the number of its bytes.
         let start = NonNull::new(whole.cast::<u8>().as_ptr().wrapping_add(self.range.start))?;
         Some(NonNull::slice_from_raw_parts(start, self.range.len()))
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.whole.flush()
     }
 }
 

@@ -56,9 +56,17 @@ pub trait Source: Send + Sync + std::fmt::Debug {
         Ok(())
     }
 
-    /// The same bytes, writable, if they are this source's own: what is written there is seen by later
-    /// reads and by no file.
+    /// The same bytes, writable, if they may be written: what is written there is seen by later reads, and by
+    /// the file only if it was opened for that.
     fn memory(&self) -> Option<NonNull<[u8]>> {
         None
+    }
+
+    /// Has what was written put on disk, where it reaches a file at all.
+    ///
+    /// # Errors
+    /// The system's own.
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
     }
 }

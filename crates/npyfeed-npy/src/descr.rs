@@ -117,6 +117,17 @@ impl TimeUnit {
     pub const GENERIC: TimeUnit = TimeUnit { count: 1, name: "generic" };
 }
 
+impl Display for TimeUnit {
+    /// As it stands in a type string: `[25s]`, or nothing for no unit.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match *self {
+            TimeUnit::GENERIC => Ok(()),
+            TimeUnit { count: 1, name } => write!(f, "[{name}]"),
+            TimeUnit { count, name } => write!(f, "[{count}{name}]"),
+        }
+    }
+}
+
 impl Descr {
     /// The size of one element in bytes: `numpy.dtype.itemsize` on a 64-bit machine. At most
     /// [`MAX_ITEM_BYTES`](crate::MAX_ITEM_BYTES) if it was parsed.
@@ -148,6 +159,66 @@ impl Descr {
             | Descr::Void { .. }
             | Descr::Datetime { .. }
             | Descr::Timedelta { .. } => false,
+        }
+    }
+
+    /// The field called `name`, or titled so, and where it starts in an element, in bytes.
+    ///
+    /// ```
+    /// use npyfeed_array::MemoryOrder;
+    /// use npyfeed_npy::{Header, Limits, header_bytes_of_descr};
+    ///
+    /// let file = header_bytes_of_descr("[('x', '<f4'), ('y', '|u1', (2,))]", MemoryOrder::C, &[9])?;
+    /// let header = Header::parse(&file, &Limits::DEFAULT)?;
+    /// let (offset_bytes, field) = header.descr().field("y").unwrap();
+    /// assert_eq!((offset_bytes, field.descr.item_bytes()), (4, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn field(&self, name: &str) -> Option<(usize, &Field)> {
+        let mut offset_bytes = 0;
+        for field in self.fields() {
+            if !name.is_empty() && (&*field.name == name || field.title.as_deref() == Some(name)) {
+                return Some((offset_bytes, field));
+            }
+            offset_bytes += field.descr.item_bytes();
+        }
+        None
+    }
+
+    /// The fields, padding included, in the order of memory. None if an element is no record.
+    pub fn fields(&self) -> &[Field] {
+        match self {
+            Descr::Record { fields, .. } => fields,
+            Descr::Number { .. }
+            | Descr::Float { .. }
+            | Descr::Complex { .. }
+            | Descr::Text { .. }
+            | Descr::Bytes { .. }
+            | Descr::Void { .. }
+            | Descr::Datetime { .. }
+            | Descr::Timedelta { .. }
+            | Descr::Object
+            | Descr::Subarray { .. } => &[],
+        }
+    }
+
+    /// What an element is an array of, and its shape; itself, without axes, if it is none.
+    pub fn flattened(&self) -> (&Descr, Vec<usize>) {
+        match self {
+            Descr::Subarray { element, shape, .. } => {
+                let (element, inner) = element.flattened();
+                (element, [shape, &inner[..]].concat())
+            }
+            Descr::Number { .. }
+            | Descr::Float { .. }
+            | Descr::Complex { .. }
+            | Descr::Text { .. }
+            | Descr::Bytes { .. }
+            | Descr::Void { .. }
+            | Descr::Datetime { .. }
+            | Descr::Timedelta { .. }
+            | Descr::Object
+            | Descr::Record { .. } => (self, Vec::new()),
         }
     }
 
@@ -197,20 +268,12 @@ impl Display for Descr {
             Descr::Text { characters, .. } => write!(f, "text of {characters} characters"),
             Descr::Bytes { item_bytes } => write!(f, "byte strings of {item_bytes} bytes"),
             Descr::Void { item_bytes, .. } => write!(f, "raw data of {item_bytes} bytes"),
-            Descr::Datetime { unit, .. } => write_time(f, "datetime64", *unit),
-            Descr::Timedelta { unit, .. } => write_time(f, "timedelta64", *unit),
+            Descr::Datetime { unit, .. } => write!(f, "datetime64{unit}"),
+            Descr::Timedelta { unit, .. } => write!(f, "timedelta64{unit}"),
             Descr::Object => f.write_str("Python objects"),
             Descr::Record { fields, .. } => write_fields(f, fields),
             Descr::Subarray { element, .. } => write!(f, "arrays of {element}"),
         }
-    }
-}
-
-fn write_time(f: &mut Formatter<'_>, name: &str, unit: TimeUnit) -> fmt::Result {
-    match unit {
-        TimeUnit::GENERIC => f.write_str(name),
-        TimeUnit { count: 1, name: unit } => write!(f, "{name}[{unit}]"),
-        TimeUnit { count, name: unit } => write!(f, "{name}[{count}{unit}]"),
     }
 }
 

@@ -15,6 +15,7 @@
 //! | what is one element? | [`Descr`], [`Field`], [`TimeUnit`] | `descr.rs` |
 //! | how is that written? | type strings and lists of fields | `type_string.rs`, `record.rs` |
 //! | are they numbers, and if not? | [`Header::layout`], [`UnsupportedDescr`] | `unsupported.rs` |
+//! | what else may they be taken for? | [`Descr::read_as`], [`Descr::check_readable`] | `read_as.rs` |
 //! | are the elements all there? | [`Header::check_data`] | `header.rs` |
 //! | what went wrong, at which byte? | [`HeaderError`] | `error.rs` |
 //! | how large may things get? | [`Limits`], [`MAX_AXES`], [`MAX_DEPTH`], [`MAX_ITEM_BYTES`] | `limits.rs` |
@@ -55,6 +56,7 @@ mod header;
 mod limits;
 mod literal;
 mod npz;
+mod read_as;
 mod record;
 mod type_string;
 mod unsupported;
@@ -65,5 +67,6 @@ pub use error::HeaderError;
 pub use header::{Header, Version};
 pub use limits::{DEFAULT_HEADER_BYTES, Limits, MAX_AXES, MAX_DEPTH, MAX_ITEM_BYTES};
 pub use npz::{ArchiveError, Directory, MAX_INFLATE_RATIO, MAX_MEMBERS, Member, Method};
+pub use read_as::CannotReadAs;
 pub use unsupported::UnsupportedDescr;
 pub use write::{DescrTooLong, TooManyAxes, header_bytes, header_bytes_of_descr};

@@ -53,6 +53,29 @@ pub(crate) fn of(dtype: Dtype, byte_order: ByteOrder) -> String {
     format!("{sign}{kind}{}", dtype.item_bytes())
 }
 
+impl Descr {
+    /// The type string of an element, such as `"<f4"` or `"<M8[25s]"`; `None` for records and arrays, which are
+    /// written as lists and tuples. [`Number`](Descr::Number)s of dtypes that NumPy lacks are raw bytes to it.
+    pub fn type_string(&self) -> Option<String> {
+        let sign = |byte_order| match byte_order {
+            ByteOrder::Little => '<',
+            ByteOrder::Big => '>',
+        };
+        Some(match self {
+            Descr::Number { dtype, byte_order } => of(*dtype, *byte_order),
+            Descr::Float { item_bytes, byte_order } => format!("{}f{item_bytes}", sign(*byte_order)),
+            Descr::Complex { item_bytes, byte_order } => format!("{}c{item_bytes}", sign(*byte_order)),
+            Descr::Text { characters, byte_order } => format!("{}U{characters}", sign(*byte_order)),
+            Descr::Bytes { item_bytes } => format!("|S{item_bytes}"),
+            Descr::Void { item_bytes, .. } => format!("|V{item_bytes}"),
+            Descr::Datetime { unit, byte_order } => format!("{}M8{unit}", sign(*byte_order)),
+            Descr::Timedelta { unit, byte_order } => format!("{}m8{unit}", sign(*byte_order)),
+            Descr::Object => "|O".to_owned(),
+            Descr::Record { .. } | Descr::Subarray { .. } => return None,
+        })
+    }
+}
+
 fn split_byte_order(text: &str) -> (Option<ByteOrder>, &str) {
     match text.as_bytes().first() {
         Some(b'<') => (Some(ByteOrder::Little), &text[1..]),
@@ -105,4 +128,18 @@ fn time_unit(text: &str) -> Option<TimeUnit> {
     let count = if digits.is_empty() { 1 } else { size(digits).filter(|&count| count > 0)? };
     let name = TimeUnit::NAMES.into_iter().find(|known| *known == name)?;
     Some(TimeUnit { count, name })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn type_strings_are_written_as_they_are_read() {
+        for text in
+            ["|b1", "|u1", "<i2", ">f8", "<c16", ">f16", "<c32", ">U5", "|S3", "|V8", "<M8", ">m8[25s]", "|O"]
+        {
+            assert_eq!(parse(text).unwrap().type_string().as_deref(), Some(text));
+        }
+    }
 }

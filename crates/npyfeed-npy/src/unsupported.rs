@@ -33,18 +33,20 @@ fn cure(descr: &Descr) -> &'static str {
     }
     match descr {
         Descr::Number { .. } => "they are numbers",
-        Descr::Float { item_bytes: 1, .. } => "save array.astype('float16')",
+        Descr::Float { item_bytes: 1, .. } => {
+            "open it with dtype='float8_e4m3fn' or 'float8_e5m2', whichever it is"
+        }
         Descr::Float { .. } => "save array.astype('float64')",
         Descr::Complex { .. } => "save array.astype('complex128')",
         Descr::Text { .. } | Descr::Bytes { .. } => {
-            "save numbers for them, numpy.unique(array, return_inverse=True)[1]"
+            "make numbers of them, numpy.unique(array, return_inverse=True)[1]"
         }
         Descr::Void { item_bytes: 2, byte_order: Some(_) } => {
-            "if they are bfloat16, save array.astype('float32')"
+            "if they are bfloat16, open it with dtype='bfloat16'"
         }
-        Descr::Void { .. } => "save array.view(dtype) with the dtype that they are",
-        Descr::Datetime { .. } | Descr::Timedelta { .. } => "save array.astype('int64')",
-        Descr::Record { .. } => "save each field as an array of its own, array['field']",
+        Descr::Void { .. } => "open it with the dtype= that they are, such as dtype='bfloat16' for 2 bytes",
+        Descr::Datetime { .. } | Descr::Timedelta { .. } => "open it with dtype='int64'",
+        Descr::Record { .. } => "take one field, 'file.npy:field' or array.field('field')",
         Descr::Subarray { .. } => "save the array with their axes as its last axes",
         Descr::Object => OBJECT_CURE,
     }

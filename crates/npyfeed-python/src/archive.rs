@@ -1,11 +1,12 @@
 //! `npyfeed.Archive`.
 
 use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock};
 
-use npyfeed::{Archive, Content, CrcCheck};
-use pyo3::exceptions::PyKeyError;
+use npyfeed::{Archive, Content};
+use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::array::PyArray;
 use crate::error::to_python;
@@ -13,38 +14,70 @@ use crate::error::to_python;
 /// The arrays of an .npz file, by name.
 #[pyclass(frozen, mapping, name = "Archive", module = "npyfeed")]
 pub(crate) struct PyArchive {
-    archive: Archive,
+    /// `None` once it is closed.
+    archive: RwLock<Option<Archive>>,
 }
 
 impl PyArchive {
-    /// `check_crc`: hold every member against its CRC-32, not only those that are inflated.
-    pub(crate) fn new(archive: Archive, check_crc: bool) -> PyArchive {
-        let archive = if check_crc { archive.with_crc_check(CrcCheck::All) } else { archive };
-        PyArchive { archive }
+    pub(crate) fn new(archive: Archive) -> PyArchive {
+        PyArchive { archive: RwLock::new(Some(archive)) }
+    }
+
+    /// The engine's archive, unless it was closed.
+    fn archive(&self) -> PyResult<Archive> {
+        let archive = self.archive.read().unwrap_or_else(PoisonError::into_inner).clone();
+        archive.ok_or_else(|| {
+            PyValueError::new_err(
+                "cannot use an npyfeed.Archive that was closed (open the file again; arrays made of it before \
+                 stay valid)",
+            )
+        })
     }
 }
 
 #[pymethods]
 impl PyArchive {
     #[getter]
-    fn path(&self) -> PathBuf {
-        self.archive.path().into()
+    fn path(&self) -> PyResult<Option<PathBuf>> {
+        Ok(self.archive()?.path().map(Into::into))
     }
 
-    fn __len__(&self) -> usize {
-        self.archive.len()
+    #[getter]
+    fn closed(&self) -> bool {
+        self.archive().is_err()
     }
 
-    fn __contains__(&self, name: &Bound<'_, PyAny>) -> bool {
-        name.extract::<&str>().is_ok_and(|name| self.archive.contains(name))
+    fn close(&self) {
+        let closed = self.archive.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(closed);
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        slf.get().archive()?;
+        Ok(slf)
+    }
+
+    #[pyo3(signature = (*_error))]
+    fn __exit__(&self, _error: &Bound<'_, PyTuple>) {
+        self.close();
+    }
+
+    fn __len__(&self) -> PyResult<usize> {
+        Ok(self.archive()?.len())
+    }
+
+    fn __contains__(&self, name: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let archive = self.archive()?;
+        Ok(name.extract::<&str>().is_ok_and(|name| archive.contains(name)))
     }
 
     fn __getitem__<'py>(&self, py: Python<'py>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let known = name.extract::<&str>().ok().filter(|name| self.archive.contains(name));
-        let name = known.ok_or_else(|| self.no_member(name))?;
-        let content = py.detach(|| self.archive.get(name)).map_err(|error| to_python(py, error))?;
+        let archive = self.archive()?;
+        let known = name.extract::<&str>().ok().filter(|name| archive.contains(name));
+        let name = known.ok_or_else(|| no_member(&archive, name))?;
+        let content = py.detach(|| archive.get(name)).map_err(|error| to_python(py, error))?;
         match content {
-            Content::Array(array) => Ok(Bound::new(py, PyArray { array })?.into_any()),
+            Content::Array(array) => Ok(Bound::new(py, PyArray::new(array))?.into_any()),
             Content::Bytes(bytes) => Ok(PyBytes::new(py, &bytes).into_any()),
         }
     }
@@ -56,11 +89,11 @@ impl PyArchive {
         name: &Bound<'py, PyAny>,
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if self.__contains__(name) { self.__getitem__(py, name).map(Some) } else { Ok(default) }
+        if self.__contains__(name)? { self.__getitem__(py, name).map(Some) } else { Ok(default) }
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        Ok(PyList::new(py, self.archive.names())?.try_iter()?.into_any())
+        Ok(PyList::new(py, self.archive()?.names())?.try_iter()?.into_any())
     }
 
     fn keys<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -76,15 +109,14 @@ impl PyArchive {
     }
 
     fn __repr__(&self) -> String {
-        format!("npyfeed.Archive('{}': {})", self.archive.path().display(), self.archive.listed())
+        let Ok(archive) = self.archive() else { return "<npyfeed.Archive, closed>".to_owned() };
+        format!("npyfeed.Archive('{}': {})", archive.name(), archive.listed())
     }
 }
 
-impl PyArchive {
-    fn no_member(&self, name: &Bound<'_, PyAny>) -> PyErr {
-        let (path, names) = (self.archive.path().display(), self.archive.listed());
-        PyKeyError::new_err(format!("there is no member {name:?} in '{path}', it has {names}"))
-    }
+fn no_member(archive: &Archive, name: &Bound<'_, PyAny>) -> PyErr {
+    let (file, names) = (archive.name(), archive.listed());
+    PyKeyError::new_err(format!("there is no member {name:?} in '{file}', it has {names}"))
 }
 
 /// One of the views of `collections.abc`, which read the archive as they are read.

@@ -1,30 +1,58 @@
 //! `npyfeed.Array` and `npyfeed.open`.
 
 use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock};
 
-use npyfeed::{Array, Opened};
+use npyfeed::{Array, CrcCheck, DEFAULT_HEADER_BYTES, Mode, OpenOptions, Opened};
 use numpy::PyArrayDescr;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::archive::PyArchive;
-use crate::error::to_python;
-use crate::export;
+use crate::error::{mismatch, to_python};
+use crate::{descr, export, source};
 
 /// One array in an .npy file, mapped and not yet read.
 #[pyclass(frozen, name = "Array", module = "npyfeed")]
 pub(crate) struct PyArray {
-    pub(crate) array: Array,
+    /// `None` once it is closed.
+    array: RwLock<Option<Array>>,
 }
 
 /// Opens an .npy or an .npz file.
 #[pyfunction]
-#[pyo3(signature = (path, *, check_crc=false))]
-pub(crate) fn open(py: Python<'_>, path: PathBuf, check_crc: bool) -> PyResult<Bound<'_, PyAny>> {
-    match py.detach(|| npyfeed::open_any(path)).map_err(|error| to_python(py, error))? {
-        Opened::Array(array) => Ok(Bound::new(py, PyArray { array })?.into_any()),
-        Opened::Archive(archive) => Ok(Bound::new(py, PyArchive::new(archive, check_crc))?.into_any()),
+#[pyo3(signature = (source, *, mode="c", dtype=None, check_crc=false, max_header_size=None))]
+pub(crate) fn open<'py>(
+    source: &Bound<'py, PyAny>,
+    mode: &str,
+    dtype: Option<&Bound<'py, PyAny>>,
+    check_crc: bool,
+    max_header_size: Option<usize>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = source.py();
+    let crc_check = if check_crc { CrcCheck::All } else { CrcCheck::default() };
+    let options = OpenOptions::new().mode(parse_mode(py, mode)?).crc_check(crc_check);
+    let mut options = options.max_header_bytes(max_header_size.unwrap_or(DEFAULT_HEADER_BYTES));
+    if let Some(dtype) = dtype {
+        options = options.dtype(descr::meant("cannot open", dtype)?);
+    }
+    match source::open(source, options)? {
+        Opened::Array(array) => Ok(Bound::new(py, PyArray::new(array))?.into_any()),
+        Opened::Archive(archive) => Ok(Bound::new(py, PyArchive::new(archive))?.into_any()),
+    }
+}
+
+/// The letters of `numpy.memmap`.
+fn parse_mode(py: Python<'_>, mode: &str) -> PyResult<Mode> {
+    match mode {
+        "c" => Ok(Mode::CopyOnWrite),
+        "r" => Ok(Mode::ReadOnly),
+        "r+" => Ok(Mode::ReadWrite),
+        _ => Err(mismatch(
+            py,
+            format!("cannot open with mode '{mode}': expected 'c' (copy-on-write), 'r' or 'r+'"),
+        )),
     }
 }
 
@@ -32,67 +60,110 @@ pub(crate) fn open(py: Python<'_>, path: PathBuf, check_crc: bool) -> PyResult<B
 impl PyArray {
     #[getter]
     fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        PyTuple::new(py, self.array.shape())
+        PyTuple::new(py, self.array()?.shape())
     }
 
     #[getter]
     fn dtype<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArrayDescr>> {
-        export::array_descr(py, &self.array)
+        descr::of_array(py, &self.array()?)
+    }
+
+    /// The name of the dtype: also of those that NumPy lacks, and of no number.
+    #[getter]
+    fn dtype_name(&self) -> PyResult<String> {
+        Ok(self.array()?.descr().to_string())
     }
 
     #[getter]
-    fn ndim(&self) -> usize {
-        self.array.shape().len()
+    fn ndim(&self) -> PyResult<usize> {
+        Ok(self.array()?.shape().len())
     }
 
     #[getter]
-    fn size(&self) -> usize {
-        self.array.layout().element_count()
+    fn size(&self) -> PyResult<usize> {
+        Ok(self.array()?.grid().item_count())
     }
 
     #[getter]
-    fn nbytes(&self) -> usize {
-        self.array.layout().packed_bytes()
+    fn nbytes(&self) -> PyResult<usize> {
+        Ok(self.array()?.grid().packed_bytes())
     }
 
     #[getter]
-    fn fortran_order(&self) -> bool {
-        self.array.is_fortran_ordered()
+    fn fortran_order(&self) -> PyResult<bool> {
+        Ok(self.array()?.is_fortran_ordered())
     }
 
     #[getter]
-    fn version(&self) -> Option<(u8, u8)> {
-        self.array.version().map(npyfeed::Version::numbers)
+    fn version(&self) -> PyResult<Option<(u8, u8)>> {
+        Ok(self.array()?.version().map(npyfeed::Version::numbers))
     }
 
     #[getter]
-    fn path(&self) -> Option<PathBuf> {
-        self.array.path().map(Into::into)
+    fn path(&self) -> PyResult<Option<PathBuf>> {
+        Ok(self.array()?.path().map(Into::into))
+    }
+
+    fn field(&self, py: Python<'_>, name: &str) -> PyResult<PyArray> {
+        self.array()?.field(name).map(PyArray::new).map_err(|error| to_python(py, error))
     }
 
     fn check(&self, py: Python<'_>) -> PyResult<()> {
-        self.array.check().map_err(|error| to_python(py, error))
+        self.array()?.check().map_err(|error| to_python(py, error))
     }
 
-    fn numpy<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        PyArray::sound(slf, PyArray::view(slf)?)
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        let array = self.array()?;
+        py.detach(|| array.flush()).map_err(|error| to_python(py, error))
+    }
+
+    #[getter]
+    fn closed(&self) -> bool {
+        self.array().is_err()
+    }
+
+    fn close(&self) {
+        let closed = self.array.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(closed);
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        slf.get().array()?;
+        Ok(slf)
+    }
+
+    #[pyo3(signature = (*_error))]
+    fn __exit__(&self, _error: &Bound<'_, PyTuple>) {
+        self.close();
+    }
+
+    #[pyo3(signature = (*, copy=false))]
+    fn numpy<'py>(&self, py: Python<'py>, copy: bool) -> PyResult<Bound<'py, PyAny>> {
+        if !copy {
+            return self.sound(py, self.view(py)?);
+        }
+        let array = self.array()?;
+        let copied = py.detach(|| array.copied()).map_err(|error| to_python(py, error))?;
+        export::array(py, copied)
     }
 
     fn torch<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        slf.py().import("npyfeed.torch")?.call_method1("from_array", (slf,))
+        let py = slf.py();
+        slf.get().array()?.layout().map_err(|error| to_python(py, error))?;
+        py.import("npyfeed.torch")?.call_method1("from_array", (slf,))
     }
 
     #[pyo3(signature = (dtype=None, copy=None))]
     fn __array__<'py>(
-        slf: &Bound<'py, Self>,
+        &self,
+        py: Python<'py>,
         dtype: Option<Bound<'py, PyAny>>,
         copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let view = PyArray::view(slf)?;
-        if dtype.is_none() && copy != Some(true) {
-            return PyArray::sound(slf, view);
+        if dtype.is_none() {
+            return self.numpy(py, copy == Some(true));
         }
+        let view = self.view(py)?;
         // NumPy 1 knows no `copy=None`, which asks for a copy only where one is needed.
         let numpy = py.import("numpy")?;
         let converted = match copy {
@@ -103,45 +174,66 @@ impl PyArray {
                 numpy.call_method("array", (view, dtype), Some(&options))
             }
         };
-        PyArray::sound(slf, converted?)
+        self.sound(py, converted?)
     }
 
     #[pyo3(signature = (**options))]
     fn __dlpack__<'py>(
-        slf: &Bound<'py, Self>,
+        &self,
+        py: Python<'py>,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        PyArray::sound(slf, PyArray::view(slf)?.call_method("__dlpack__", (), options)?)
+        self.sound(py, self.view(py)?.call_method("__dlpack__", (), options)?)
     }
 
-    fn __dlpack_device__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        PyArray::view(slf)?.call_method0("__dlpack_device__")
+    fn __dlpack_device__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.view(py)?.call_method0("__dlpack_device__")
     }
 
-    fn __getitem__<'py>(slf: &Bound<'py, Self>, key: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        PyArray::sound(slf, PyArray::view(slf)?.get_item(key)?)
+    /// A field of records for its name, as `field` gives it; else what NumPy's indexing gives.
+    fn __getitem__<'py>(&self, py: Python<'py>, key: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        if let Ok(name) = key.cast::<PyString>() {
+            return Ok(Bound::new(py, self.field(py, name.to_str()?)?)?.into_any());
+        }
+        self.sound(py, self.view(py)?.get_item(key)?)
     }
 
     fn __len__(&self) -> PyResult<usize> {
-        let length = self.array.shape().first().copied();
+        let length = self.array()?.shape().first().copied();
         length.ok_or_else(|| PyTypeError::new_err("len() of an array without axes"))
     }
 
     fn __repr__(&self) -> String {
-        let (name, shape, dtype) = (self.array.name(), self.array.shape(), self.array.dtype());
-        format!("npyfeed.Array('{name}', shape={shape:?}, dtype={dtype})")
+        let Ok(array) = self.array() else { return "<npyfeed.Array, closed>".to_owned() };
+        let (name, shape, descr) = (array.name(), array.shape(), array.descr());
+        format!("npyfeed.Array('{name}', shape={shape:?}, dtype={descr})")
     }
 }
 
 impl PyArray {
-    /// All of it as an ndarray, which nobody may have before it has been found sound.
-    fn view<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        export::array(slf.py(), &slf.get().array, slf.clone().into_any())
+    pub(crate) fn new(array: Array) -> PyArray {
+        PyArray { array: RwLock::new(Some(array)) }
     }
 
-    /// What was made of `view`, if the file was still the one that was opened when it had been made.
-    fn sound<'py>(slf: &Bound<'py, Self>, made: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        slf.get().check(slf.py())?;
+    /// The engine's array, unless it was closed.
+    pub(crate) fn array(&self) -> PyResult<Array> {
+        let array = self.array.read().unwrap_or_else(PoisonError::into_inner).clone();
+        array.ok_or_else(|| {
+            PyValueError::new_err(
+                "cannot use an npyfeed.Array that was closed (open the file again; arrays and tensors made of it \
+                 before stay valid)",
+            )
+        })
+    }
+
+    /// All of it as an ndarray, which nobody may have before it has been found sound.
+    fn view<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        export::array(py, self.array()?)
+    }
+
+    /// What was made of it, if the file was still the one that was opened when it had been made.
+    fn sound<'py>(&self, py: Python<'py>, made: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.check(py)?;
         Ok(made)
     }
 }

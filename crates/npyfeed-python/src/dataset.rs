@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use npyfeed::{Array, ColumnSource, Dataset};
+use npyfeed::{ColumnSource, Dataset};
 use numpy::{PyArrayMethods, PyReadonlyArray1, PyUntypedArray};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use crate::array::PyArray;
 use crate::error::{to_python, unsupported};
-use crate::export;
 use crate::loader::integer;
 use crate::transform::chain;
+use crate::{descr, export};
 
 /// Named columns of one length.
 #[pyclass(frozen, name = "Dataset", module = "npyfeed._native")]
@@ -66,7 +66,7 @@ impl PyDataset {
         let indices = indices.to_vec()?; // what Python cannot change meanwhile
         let batch = py.detach(|| self.dataset.batch(&indices)).map_err(|error| to_python(py, error))?;
         let arrays = batch.into_columns().into_iter().map(|column| {
-            let descr = export::descr(py, column.spec().dtype)?;
+            let descr = descr::of_dtype(py, column.spec().dtype)?;
             export::column(py, column, &descr)
         });
         PyList::new(py, arrays.collect::<PyResult<Vec<_>>>()?)
@@ -96,7 +96,7 @@ fn refuse_mask(name: &str, array: &Bound<'_, PyUntypedArray>) -> PyResult<()> {
 
 fn column_source(name: &str, source: &Bound<'_, PyAny>) -> PyResult<ColumnSource> {
     if let Ok(array) = source.cast::<PyArray>() {
-        return Ok(Array::clone(&array.get().array).into());
+        return Ok(array.get().array()?.into());
     }
     if let Ok(array) = source.cast::<PyUntypedArray>() {
         refuse_mask(name, array)?;
@@ -109,7 +109,7 @@ fn column_source(name: &str, source: &Bound<'_, PyAny>) -> PyResult<ColumnSource
     Err(unsupported(
         source.py(),
         format!(
-            "column '{name}': expected the path of an .npy file, 'file.npz:member', an ndarray or an npyfeed.Array, found {found}; \
+            "column '{name}': expected the path of an .npy file, 'file.npz:member', 'file.npy:field', an ndarray or an npyfeed.Array, found {found}; \
              pass numpy.asarray(...)"
         ),
     ))

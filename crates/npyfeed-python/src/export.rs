@@ -14,23 +14,8 @@ use numpy::npyffi::{
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
+use crate::descr;
 use crate::error::{to_python, unsupported};
-
-/// NumPy's dtype for ours. NumPy has no bfloat16: its bits are handed out as uint16, and the Python side
-/// gives them their name.
-pub(crate) fn descr(py: Python<'_>, dtype: Dtype) -> PyResult<Bound<'_, PyArrayDescr>> {
-    let name = if dtype == Dtype::Bf16 { Dtype::U16.name() } else { dtype.name() };
-    PyArrayDescr::new(py, name)
-}
-
-/// NumPy's dtype for the elements of an array, with their byte order.
-pub(crate) fn array_descr<'py>(py: Python<'py>, array: &Array) -> PyResult<Bound<'py, PyArrayDescr>> {
-    let native = descr(py, array.dtype())?;
-    if array.layout().is_swapped() {
-        return Ok(native.call_method1("newbyteorder", ("S",))?.cast_into()?);
-    }
-    Ok(native)
-}
 
 /// Holds a column of a batch until the last ndarray over it dies; then the buffer is filled again.
 #[pyclass(frozen, module = "npyfeed._native")]
@@ -49,24 +34,26 @@ pub(crate) fn column<'py>(
     unsafe { ndarray(descr.clone(), (&shape, None), start, NPY_ARRAY_CARRAY, owner) }
 }
 
-/// The array as an ndarray over its bytes, held by `owner`; writable if they are its own.
-pub(crate) fn array<'py>(
-    py: Python<'py>,
-    array: &Array,
-    owner: Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let descr = array_descr(py, array)?;
+/// Holds an array until the last ndarray over it dies, whatever becomes of the `npyfeed.Array`.
+#[pyclass(frozen, module = "npyfeed._native")]
+struct ArrayMemory(#[expect(dead_code, reason = "held, not used")] Array);
+
+/// The array as an ndarray over its bytes; writable if they may be written.
+pub(crate) fn array(py: Python<'_>, array: Array) -> PyResult<Bound<'_, PyAny>> {
+    let descr = descr::of_array(py, &array)?;
     let (start, flags) = match array.memory() {
         Some(memory) => (memory.cast(), NPY_ARRAY_CARRAY),
         None => (NonNull::from(array.bytes()).cast(), NPY_ARRAY_CARRAY_RO),
     };
     // A member of an archive starts at any byte. NumPy reads such elements by way of a copy each.
-    let is_aligned = start.addr().get().is_multiple_of(array.dtype().item_bytes());
+    let is_aligned = start.addr().get().is_multiple_of(descr.alignment());
     let flags = if is_aligned { flags } else { flags & !NPY_ARRAY_ALIGNED };
-    let strides: Vec<npy_intp> = array.layout().strides().iter().map(|step| step.cast_signed()).collect();
-    // SAFETY: `start` leads to the bytes of the array's layout; `owner` holds the array, and with it the
-    // bytes.
-    unsafe { ndarray(descr, (array.shape(), Some(strides)), start, flags, owner) }
+    let grid = array.grid().clone();
+    let strides: Vec<npy_intp> = grid.strides().iter().map(|step| step.cast_signed()).collect();
+    let owner = Bound::new(py, ArrayMemory(array))?.into_any();
+    // SAFETY: `start` leads to items on the array's grid, of which NumPy's dtype has the size; the owner holds
+    // the array, and with it the bytes.
+    unsafe { ndarray(descr, (grid.shape(), Some(strides)), start, flags, owner) }
 }
 
 /// An ndarray over `start`, which holds `owner`.

@@ -8,10 +8,12 @@ use pyo3::pymodule;
 mod archive;
 mod array;
 mod dataset;
+mod descr;
 mod error;
 mod export;
 mod loader;
 mod save;
+mod source;
 mod transform;
 mod writer;
 

@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use crate::dataset::PyDataset;
 use crate::error::{mismatch, to_python, unsupported};
-use crate::export;
+use crate::{descr, export};
 
 /// How often a waiting consumer looks whether Ctrl-C was pressed.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
@@ -48,7 +48,7 @@ impl PyLoader {
 
     fn __iter__(&self, py: Python<'_>) -> PyResult<PyEpoch> {
         let epoch = self.loader.begin_epoch().map_err(|error| to_python(py, error))?;
-        let descrs = self.loader.spec().iter().map(|column| Ok(export::descr(py, column.dtype)?.unbind()));
+        let descrs = self.loader.spec().iter().map(|column| Ok(descr::of_dtype(py, column.dtype)?.unbind()));
         Ok(PyEpoch { epoch: Some(epoch), descrs: descrs.collect::<PyResult<_>>()? })
     }
 

@@ -1,9 +1,10 @@
 //! From the tuples that `npyfeed.transforms` makes of its classes to the engine's transforms.
 
-use npyfeed::{Dtype, Transform, UnknownDtype};
+use npyfeed::Transform;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use crate::descr;
 use crate::error::unsupported;
 
 /// The transforms for `column`: `("ToTensor",)`, `("ToDtype", "float32", True)`, `("Normalize", [..], [..])`.
@@ -19,7 +20,7 @@ fn transform(context: &str, given: &Bound<'_, PyTuple>) -> PyResult<Transform> {
     match name.as_str() {
         "ToTensor" => Ok(Transform::ToTensor),
         "ToDtype" => {
-            let dtype = dtype(context, &given.get_item(1)?)?;
+            let dtype = descr::meant(&format!("{context} (ToDtype)"), &given.get_item(1)?)?;
             Ok(Transform::ToDtype { dtype, scale: given.get_item(2)?.extract()? })
         }
         "Normalize" => Ok(Transform::Normalize {
@@ -28,9 +29,4 @@ fn transform(context: &str, given: &Bound<'_, PyTuple>) -> PyResult<Transform> {
         }),
         _ => Err(unsupported(given.py(), format!("{context}: no native transform is called '{name}'"))),
     }
-}
-
-fn dtype(context: &str, name: &Bound<'_, PyAny>) -> PyResult<Dtype> {
-    let parsed = name.extract::<String>()?.parse();
-    parsed.map_err(|why: UnknownDtype| unsupported(name.py(), format!("{context} (ToDtype): {why}")))
 }

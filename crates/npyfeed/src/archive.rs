@@ -5,15 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use npyfeed_array::Buffer;
-use npyfeed_io::{Memory, Section, Source};
+use npyfeed_io::{Memory, Mode, Section, Source};
 use npyfeed_npy::{Directory, Member, Method};
 
 use crate::array::Array;
-use crate::error::{Error, Result};
-use crate::open::{map_file, open_member};
-
-/// What an .npy file starts with; a member that does is an array, whatever its name.
-pub(crate) const NPY_MAGIC: &[u8] = b"\x93NUMPY";
+use crate::error::{Error, ErrorKind, Result};
+use crate::open::{NPY_MAGIC, OpenOptions, Opened};
 
 /// Which members are held against their CRC-32 when they are first used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -51,9 +48,9 @@ pub struct Archive(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     file: Arc<dyn Source>,
-    path: Box<Path>,
+    path: Option<Box<Path>>,
     directory: Directory,
-    crc_check: CrcCheck,
+    options: OpenOptions,
     /// One for each member of the directory.
     uses: Box<[Use]>,
 }
@@ -84,25 +81,26 @@ impl Archive {
     /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if its directory is not sound: cut short, members
     ///   that overlap, share a name, climb out by their names, or state sizes that cannot be.
     pub fn open(path: impl AsRef<Path>) -> Result<Archive> {
-        let path = path.as_ref();
-        Archive::read(Arc::new(map_file(path)?), path)
+        match OpenOptions::new().open(path.as_ref())? {
+            Opened::Archive(archive) => Ok(archive),
+            Opened::Array(array) => {
+                let message =
+                    format!("cannot open '{}': expected an .npz file, found an .npy file", array.name());
+                Err(Error::new(ErrorKind::Format, message).on(path.as_ref()))
+            }
+        }
     }
 
     /// The archive whose bytes are `file`.
-    pub(crate) fn read(file: Arc<dyn Source>, path: &Path) -> Result<Archive> {
+    pub(crate) fn read(file: Arc<dyn Source>, path: Option<&Path>, options: OpenOptions) -> Result<Archive> {
+        if options.chosen_mode() == Mode::ReadWrite {
+            let found = "expected an .npy file for mode 'r+', found an .npz file, whose members carry a CRC";
+            return Err(Error::unsupported(format!("cannot open '{}' to be written: {found}", file.name())));
+        }
         let directory =
-            Directory::parse(file.bytes()).map_err(|why| Error::bad_archive(file.name(), &why).on(path))?;
+            Directory::parse(file.bytes()).map_err(|why| Error::bad_archive(file.name(), &why))?;
         let uses = directory.members().iter().map(|_| Use::default()).collect();
-        let inner = Inner { file, path: path.into(), directory, crc_check: CrcCheck::default(), uses };
-        Ok(Archive(Arc::new(inner)))
-    }
-
-    /// The same archive, with another choice of what is checked; it shares no inflated bytes with this one.
-    #[must_use]
-    pub fn with_crc_check(&self, crc_check: CrcCheck) -> Archive {
-        let (file, directory) = (Arc::clone(&self.0.file), self.0.directory.clone());
-        let uses = directory.members().iter().map(|_| Use::default()).collect();
-        Archive(Arc::new(Inner { file, path: self.0.path.clone(), directory, crc_check, uses }))
+        Ok(Archive(Arc::new(Inner { file, path: path.map(Into::into), directory, options, uses })))
     }
 
     /// The number of members.
@@ -125,9 +123,21 @@ impl Archive {
         self.0.directory.find(name).is_some()
     }
 
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.0.path
+    /// The file, if it is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.0.path.as_deref()
+    }
+
+    /// What errors call it: the path of its file, or `"memory"`.
+    pub fn name(&self) -> &str {
+        self.0.file.name()
+    }
+
+    fn on_path(&self, error: Error) -> Error {
+        match self.path() {
+            Some(path) => error.on(path),
+            None => error,
+        }
     }
 
     /// The member called `name`, with or without `".npy"`, as an array.
@@ -143,7 +153,7 @@ impl Archive {
                 let message = format!(
                     "cannot open '{file}:{name}': expected an array, found other bytes; there are {names}"
                 );
-                Err(Error::unsupported(message).on(self.path()))
+                Err(self.on_path(Error::unsupported(message)))
             }
         }
     }
@@ -159,13 +169,13 @@ impl Archive {
     /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if there is no memory to inflate it into.
     pub fn get(&self, name: &str) -> Result<Content> {
         let place = self.0.directory.find(name).ok_or_else(|| self.no_member(name))?;
-        self.0.content(place).map_err(|error| error.on(self.path()))
+        self.0.content(place).map_err(|error| self.on_path(error))
     }
 
     fn no_member(&self, name: &str) -> Error {
         let (file, names) = (self.0.file.name(), self.listed());
-        Error::mismatch(format!("there is no member '{}' in '{file}', it has {names}", printable(name)))
-            .on(self.path())
+        let message = format!("there is no member '{}' in '{file}', it has {names}", printable(name));
+        self.on_path(Error::mismatch(message))
     }
 
     /// The first names, as a message shows them.
@@ -186,7 +196,7 @@ impl Inner {
         let member = &self.directory.members()[place];
         let source = self.bytes_of(place, member)?;
         if source.bytes().starts_with(NPY_MAGIC) || member.name() != member.key() {
-            return open_member(source, &self.path).map(Content::Array);
+            return self.options.array(source, self.path.as_deref(), 0).map(Content::Array);
         }
         Ok(Content::Bytes(source.bytes().to_vec()))
     }
@@ -204,9 +214,9 @@ impl Inner {
         let range = member.data_range(self.file.bytes()).map_err(bad)?;
         let section = Section::new(self.name_of(member), Arc::clone(&self.file), range);
         let section =
-            section.ok_or_else(|| Error::new(crate::ErrorKind::Internal, "a member outside its archive"))?;
+            section.ok_or_else(|| Error::new(ErrorKind::Internal, "a member outside its archive"))?;
         let is_checked = &self.uses[place].is_checked;
-        if self.crc_check == CrcCheck::All && !is_checked.load(Ordering::Relaxed) {
+        if self.options.chosen_crc_check() == CrcCheck::All && !is_checked.load(Ordering::Relaxed) {
             member.check_crc(section.bytes()).map_err(bad)?;
             // Once: what the user writes over the bytes later is no damage.
             is_checked.store(true, Ordering::Relaxed);
@@ -230,7 +240,9 @@ impl Inner {
         let inflated = member.inflate(&file[range], buffer.bytes_mut());
         self.file.check().map_err(|why| Error::changed(self.file.name(), why))?;
         inflated.map_err(bad)?;
-        let memory = Arc::new(Memory::own(name, buffer));
+        let memory = Memory::own(name, buffer);
+        let is_read_only = self.options.chosen_mode() == Mode::ReadOnly;
+        let memory = Arc::new(if is_read_only { memory.read_only() } else { memory });
         *kept = Arc::downgrade(&memory);
         Ok(memory)
     }

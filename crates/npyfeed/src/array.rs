@@ -1,53 +1,73 @@
-//! One array in a file or in memory: its layout, and its bytes where they lie.
+//! One array in a file or in memory: what its elements are, where they lie, and its bytes.
 
+use std::num::NonZero;
 use std::path::Path;
 use std::ptr::NonNull;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use npyfeed_array::{ArrayView, Dtype, Layout};
+use npyfeed_array::{ArrayView, Buffer, Dtype, Grid, Layout, MemoryOrder};
 use npyfeed_io::{Memory, Source};
-use npyfeed_npy::Version;
+use npyfeed_npy::{Descr, UnsupportedDescr, Version};
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// One array. Opening it has checked the header and mapped the bytes; none is read before it is used.
 ///
-/// Clones share the bytes. [`open`](crate::open) makes one out of a file.
+/// Its elements are numbers, which a [`Dataset`](crate::Dataset) can have as a column, or what only NumPy
+/// computes with: text, dates, raw bytes, and records, each [`field`](Array::field) of which is an array again.
+/// Clones share the bytes, and are cheap. [`open`](crate::open) makes one out of a file.
 #[derive(Clone, Debug)]
-pub struct Array {
+pub struct Array(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     source: Arc<dyn Source>,
-    /// What only a file has.
-    file: Option<FileFacts>,
-    layout: Layout,
+    origin: Origin,
+    items: Items,
+    /// Where in the source the first element starts.
     data_offset: usize,
 }
 
+/// What only an array that was written somewhere has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    /// The file, if it lies in one.
+    pub(crate) path: Option<Arc<Path>>,
+    /// The version of its header.
+    pub(crate) version: Option<Version>,
+}
+
 #[derive(Clone, Debug)]
-struct FileFacts {
-    path: Arc<Path>,
-    version: Version,
+pub(crate) enum Items {
+    Numbers(Layout),
+    Others(Descr, Grid),
+}
+
+impl Items {
+    /// What lies on `grid`. `None` if the items are not of the grid's size.
+    pub(crate) fn on(grid: Grid, descr: &Descr) -> Option<Items> {
+        match descr.number() {
+            Ok((dtype, byte_order)) => Layout::on(grid, dtype, byte_order).map(Items::Numbers),
+            Err(_) => (descr.item_bytes() == grid.item_bytes()).then(|| Items::Others(descr.clone(), grid)),
+        }
+    }
 }
 
 impl Array {
-    /// The array of an .npy file that was checked to hold it whole.
-    pub(crate) fn of_file(
+    /// The array whose elements start at `data_offset` in `source`.
+    pub(crate) fn new(
         source: Arc<dyn Source>,
-        path: &Path,
-        version: Version,
-        layout: Layout,
+        origin: Origin,
+        items: Items,
         data_offset: usize,
     ) -> Result<Array> {
-        // The file may have been cut short since its size was looked at.
-        let end = data_offset.checked_add(layout.span_bytes());
-        if end.is_none_or(|end| end > source.bytes().len()) {
-            return Err(Error::new(
-                ErrorKind::Format,
-                format!("cannot open '{}': it was cut short while it was opened", path.display()),
-            )
-            .on(path));
+        let array = Array(Arc::new(Inner { source, origin, items, data_offset }));
+        let end = data_offset.checked_add(array.grid().span_bytes());
+        if end.is_none_or(|end| end > array.0.source.bytes().len()) {
+            let message = format!("cannot open '{}': its elements lie beyond its end", array.name());
+            return Err(array.on_path(Error::new(ErrorKind::Internal, message)));
         }
-        let file = Some(FileFacts { path: path.into(), version });
-        Ok(Array { source, file, layout, data_offset })
+        Ok(array)
     }
 
     /// An array that lies in memory already.
@@ -56,85 +76,210 @@ impl Array {
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) unless `memory` has exactly the bytes of `layout`.
     pub fn in_memory(memory: Memory, layout: Layout) -> Result<Array> {
         ArrayView::new(&layout, memory.bytes()).map_err(|why| Error::mismatch(why.to_string()))?;
-        Ok(Array { source: Arc::new(memory), file: None, layout, data_offset: 0 })
+        Array::new(Arc::new(memory), Origin::default(), Items::Numbers(layout), 0)
     }
 
-    /// Dtype, byte order, shape and strides.
-    pub fn layout(&self) -> &Layout {
-        &self.layout
+    /// Where the elements lie: the size of one, shape and strides.
+    pub fn grid(&self) -> &Grid {
+        match &self.0.items {
+            Items::Numbers(layout) => layout.grid(),
+            Items::Others(_, grid) => grid,
+        }
     }
 
     /// The length of each axis.
     pub fn shape(&self) -> &[usize] {
-        self.layout.shape()
+        self.grid().shape()
+    }
+
+    /// What one element is.
+    pub fn descr(&self) -> Descr {
+        match &self.0.items {
+            Items::Numbers(layout) => {
+                Descr::Number { dtype: layout.dtype(), byte_order: layout.byte_order() }
+            }
+            Items::Others(descr, _) => descr.clone(),
+        }
+    }
+
+    /// Dtype, byte order, shape and strides of numbers.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if the elements are not numbers; it says how
+    /// to make some of them.
+    pub fn layout(&self) -> Result<&Layout> {
+        match &self.0.items {
+            Items::Numbers(layout) => Ok(layout),
+            Items::Others(descr, _) => {
+                let why = UnsupportedDescr { descr: descr.clone() };
+                Err(self.on_path(Error::unsupported(format!("cannot use '{}': {why}", self.name()))))
+            }
+        }
     }
 
     /// The type of the elements.
-    pub fn dtype(&self) -> Dtype {
-        self.layout.dtype()
+    ///
+    /// # Errors
+    /// As [`layout`](Array::layout).
+    pub fn dtype(&self) -> Result<Dtype> {
+        self.layout().map(Layout::dtype)
+    }
+
+    /// One field of records, as an array over the same bytes: nothing is copied, and the other fields are not
+    /// read. A field that is an array itself adds its axes behind those of the records.
+    ///
+    /// ```no_run
+    /// let events = npyfeed::open("events.npy")?; // [('time', '<i8'), ('energy', '<f4', (3,))]
+    /// let energy = events.field("energy")?; // f32 [events, 3]
+    /// # Ok::<(), npyfeed::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the elements have no such field.
+    pub fn field(&self, name: &str) -> Result<Array> {
+        let descr = self.descr();
+        let (offset_bytes, field) = descr.field(name).ok_or_else(|| self.no_field(name, &descr))?;
+        let (element, shape) = field.descr.flattened();
+        let beyond = |_| Error::new(ErrorKind::Internal, "a field outside its record");
+        let grid = self.grid().part(element.item_bytes(), &shape).map_err(beyond)?;
+        let items =
+            Items::on(grid, element).ok_or_else(|| Error::new(ErrorKind::Internal, "a field's size"))?;
+        let (source, origin) = (Arc::clone(&self.0.source), self.0.origin.clone());
+        Array::new(source, origin, items, self.0.data_offset + offset_bytes)
+    }
+
+    fn no_field(&self, name: &str, descr: &Descr) -> Error {
+        let message = format!("there is no field '{name}' in '{}', its elements are {descr}", self.name());
+        self.on_path(Error::mismatch(message))
     }
 
     /// Whether the first axis runs fastest, and the last does not as well.
     pub fn is_fortran_ordered(&self) -> bool {
-        self.layout.is_fortran_contiguous() && !self.layout.is_c_contiguous()
+        self.grid().is_fortran_contiguous() && !self.grid().is_c_contiguous()
     }
 
     /// The file, if it is one.
     pub fn path(&self) -> Option<&Path> {
-        self.file.as_ref().map(|file| &*file.path)
+        self.0.origin.path.as_deref()
     }
 
-    /// The version of the file format, if it is a file.
+    /// The version of the file format, if it was written in it.
     pub fn version(&self) -> Option<Version> {
-        self.file.as_ref().map(|file| file.version)
+        self.0.origin.version
     }
 
     /// What errors call it: the path of its file, or `"memory"`.
     pub fn name(&self) -> &str {
-        self.source.name()
+        self.0.source.name()
+    }
+
+    /// Where the bytes of the array end in what it was opened from; the next array of a file may begin there.
+    pub fn end_offset(&self) -> usize {
+        self.0.data_offset + self.grid().span_bytes()
     }
 
     /// Whether the bytes are still those of the file that was opened. Ask after reading them, and throw
     /// away what was read if they are not: what a file cut short has lost reads as zeros.
     ///
-    /// One system call, about 0.3 µs. Batches and samples of a [`Dataset`](crate::Dataset) have been
-    /// checked; what is read through [`bytes`](Array::bytes), [`view`](Array::view) and
-    /// [`memory`](Array::memory) has not. A file that another one was renamed over, and one that was
-    /// unlinked, is unchanged.
+    /// One system call, about 0.3 µs; none for a small file, which was read when it was opened. Batches and
+    /// samples of a [`Dataset`](crate::Dataset) have been checked; what is read through
+    /// [`bytes`](Array::bytes), [`view`](Array::view) and [`memory`](Array::memory) has not. A file that
+    /// another one was renamed over, and one that was unlinked, is unchanged.
     ///
     /// # Errors
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file was cut short or written to since, or could not
     /// be read.
     pub fn check(&self) -> Result<()> {
-        let error = match self.source.check() {
-            Ok(()) => return Ok(()),
-            Err(why) => Error::changed(self.name(), why),
-        };
-        Err(match self.path() {
+        self.0.source.check().map_err(|why| self.on_path(Error::changed(self.name(), why)))
+    }
+
+    /// Has what was written to the array put on disk, if it was opened for that
+    /// ([`Mode::ReadWrite`](crate::Mode::ReadWrite)); else there is nothing to do.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the system cannot.
+    pub fn flush(&self) -> Result<()> {
+        let cannot = |why| Error::system(&format!("write '{}'", self.name()), why);
+        self.0.source.flush().map_err(|why| self.on_path(cannot(why)))
+    }
+
+    fn on_path(&self, error: Error) -> Error {
+        match self.path() {
             Some(path) => error.on(path),
             None => error,
-        })
+        }
     }
 
     /// The bytes from the first element to the end of the last, as they lie.
     pub fn bytes(&self) -> &[u8] {
-        &self.source.bytes()[self.data_offset..self.data_offset + self.layout.span_bytes()]
+        &self.0.source.bytes()[self.0.data_offset..self.end_offset()]
     }
 
-    /// The elements as bytes that may be written: a change is seen through every clone of this array
-    /// and never reaches the file. `None` for arrays in memory that someone else owns.
+    /// The elements as bytes that may be written: a change is seen through every clone of this array, and
+    /// reaches the file only if it was opened for that. `None` for what may only be read: a file opened so,
+    /// and memory that someone else owns.
     pub fn memory(&self) -> Option<NonNull<[u8]>> {
-        let all = self.source.memory()?;
-        // The offset is inside: the bytes of the layout were checked to fit behind it.
-        let start = NonNull::new(all.cast::<u8>().as_ptr().wrapping_add(self.data_offset))?;
-        Some(NonNull::slice_from_raw_parts(start, self.layout.span_bytes()))
+        let all = self.0.source.memory()?;
+        // The offset is inside: the bytes of the elements were checked to fit behind it.
+        let start = NonNull::new(all.cast::<u8>().as_ptr().wrapping_add(self.0.data_offset))?;
+        Some(NonNull::slice_from_raw_parts(start, self.grid().span_bytes()))
+    }
+
+    /// A copy in memory of its own, in the order the elements lie in, or in C order if there are gaps between
+    /// them. A large one is copied by several threads.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if there is no memory, or the file was cut short or written to
+    /// since it was opened.
+    pub fn copied(&self) -> Result<Array> {
+        let grid = self.grid();
+        let lies_whole = grid.is_c_contiguous() || grid.is_fortran_contiguous();
+        let bytes = grid.packed_bytes();
+        let mut buffer = Buffer::zeroed(bytes)
+            .map_err(|why| Error::system(&format!("get {bytes} bytes to copy '{}'", self.name()), why))?;
+        if lies_whole {
+            copy(self.bytes(), buffer.bytes_mut());
+        } else {
+            npyfeed_kernel::pack(grid, self.bytes(), buffer.bytes_mut());
+        }
+        self.check()?;
+        let memory_order = if self.is_fortran_ordered() { MemoryOrder::Fortran } else { MemoryOrder::C };
+        let too_large = |_| Error::new(ErrorKind::Internal, "a copy larger than what it is of");
+        let copy = Grid::new(grid.item_bytes(), grid.shape(), memory_order).map_err(too_large)?;
+        let items =
+            Items::on(copy, &self.descr()).ok_or_else(|| Error::new(ErrorKind::Internal, "a copy's size"))?;
+        Array::new(Arc::new(Memory::own(self.name().to_owned(), buffer)), self.0.origin.clone(), items, 0)
     }
 
     /// The elements with their layout.
     ///
     /// # Errors
-    /// None in practice: the bytes were counted when the array was made.
+    /// As [`layout`](Array::layout).
     pub fn view(&self) -> Result<ArrayView<'_>> {
-        ArrayView::new(&self.layout, self.bytes()).map_err(|why| Error::mismatch(why.to_string()))
+        ArrayView::new(self.layout()?, self.bytes()).map_err(|why| Error::mismatch(why.to_string()))
     }
+}
+
+/// What a thread copies before it asks for more. Below this, starting a thread takes longer than it saves.
+const COPY_PART_BYTES: usize = 4 << 20;
+
+/// Copies `source` by as many threads as there are processors: page faults, of which the first touch of a
+/// file's pages and of new memory are made, are served side by side.
+fn copy(source: &[u8], target: &mut [u8]) {
+    let part_count = source.len().div_ceil(COPY_PART_BYTES);
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(part_count);
+    let parts = Mutex::new(source.chunks(COPY_PART_BYTES).zip(target.chunks_mut(COPY_PART_BYTES)));
+    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some((source, target)) = next() {
+            target.copy_from_slice(source);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            // A system that gives no thread leaves the work to those there are.
+            drop(std::thread::Builder::new().spawn_scoped(scope, work));
+        }
+        work();
+    });
 }

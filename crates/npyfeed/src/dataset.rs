@@ -52,7 +52,7 @@ pub(crate) enum Selection {
 /// Where the rows of a column come from.
 #[derive(Clone, Debug)]
 pub enum ColumnSource {
-    /// An .npy file, or `"file.npz:member"`.
+    /// An .npy file, `"file.npz:member"`, or a field of records in either, `"file.npy:field"`.
     Path(PathBuf),
     /// An array that is open already.
     Array(Array),
@@ -194,7 +194,8 @@ fn zeros(length: u64) -> Result<Vec<u64>> {
 
 impl Column {
     fn new(name: &str, array: Array, transforms: Vec<Transform>) -> Result<Column> {
-        let row = array.layout().row().ok_or_else(|| {
+        let layout = array.layout().map_err(|error| error.while_doing(&format!("column '{name}'")))?;
+        let row = layout.row().ok_or_else(|| {
             let (source, shape) = (array.name(), array.shape());
             Error::mismatch(format!(
                 "column '{name}' ('{source}'): expected an array whose first axis counts the samples, found \
@@ -245,8 +246,8 @@ pub struct DatasetBuilder {
 }
 
 impl DatasetBuilder {
-    /// Adds a column: the path of an .npy file, whose rows are the samples, `"file.npz:member"`, or an
-    /// [`Array`].
+    /// Adds a column: the path of an .npy file, whose rows are the samples, `"file.npz:member"`, a field of
+    /// records, `"file.npy:field"` or `"file.npz:member:field"`, or an [`Array`].
     ///
     /// # Errors
     /// As [`open`](crate::open) and [`Archive::array`](crate::Archive::array), naming the column; [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the name

@@ -114,9 +114,10 @@ impl Error {
         Error(Box::new(inner)).on(path)
     }
 
-    /// A header that could not be understood, in the source called `name`.
-    pub(crate) fn bad_header(name: &str, why: &HeaderError) -> Error {
-        Error::new(ErrorKind::Format, format!("cannot open '{name}': {why}"))
+    /// A header that could not be understood, at byte `offset` of the source called `name`.
+    pub(crate) fn bad_header(name: &str, offset: usize, why: &HeaderError) -> Error {
+        let counted = if offset == 0 { String::new() } else { format!(", counted from byte {offset}") };
+        Error::new(ErrorKind::Format, format!("cannot open '{name}': {why}{counted}"))
     }
 
     /// An archive, or a member of it, that could not be understood.

@@ -59,11 +59,13 @@ pub use dataset::{ColumnSource, Dataset, DatasetBuilder};
 pub use error::{Error, ErrorKind, Result};
 pub use loader::{Epoch, Loader, LoaderBuilder};
 pub use npyfeed_array::{
-    ArrayView, ByteOrder, Dtype, Element, Layout, LayoutError, MemoryOrder, UnknownDtype,
+    ArrayView, ByteOrder, Dtype, Element, Grid, Layout, LayoutError, MemoryOrder, UnknownDtype,
 };
-pub use npyfeed_io::Memory;
-pub use npyfeed_npy::{DescrTooLong, Version, header_bytes_of_descr};
-pub use open::{Opened, open, open_any};
+pub use npyfeed_io::{Memory, Mode};
+pub use npyfeed_npy::{
+    DEFAULT_HEADER_BYTES, Descr, DescrTooLong, Field, TimeUnit, Version, header_bytes_of_descr,
+};
+pub use open::{OpenOptions, Opened, open};
 pub use run::Next;
 pub use sample_element::SampleElement;
 pub use save::save;

@@ -1,33 +1,40 @@
 //! Where bytes meet meaning: a source and a header become an array, or an error that says why not.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use npyfeed_array::Layout;
-use npyfeed_io::{MappedFile, RegularFile, Source};
+use npyfeed_array::{Buffer, Dtype};
+use npyfeed_io::{MappedFile, Memory, Mode, RegularFile, Source};
 use npyfeed_npy::{Directory, Header, HeaderError, Limits};
 
-use crate::archive::{Archive, NPY_MAGIC};
-use crate::array::Array;
+use crate::archive::{Archive, CrcCheck};
+use crate::array::{Array, Items, Origin};
 use crate::error::{Error, Result};
 
-/// As much of a file is read at first. Most headers have 128 bytes; a longer one takes a second read.
-const FIRST_READ_BYTES: usize = 512;
+/// What an .npy file starts with; a member of an archive that does is an array, whatever its name.
+pub(crate) const NPY_MAGIC: &[u8] = b"\x93NUMPY";
 
-/// Opens an .npy file: checks its header against its size and maps it. No element is read.
+/// A file of at most so many bytes is read when it is opened, a larger one is mapped. A map costs two system
+/// calls, a file that stays open, and one of the 65,530 maps that Linux gives a process.
+const READ_MAX_BYTES: u64 = 16 << 10;
+
+/// Opens an .npy file: checks its header against its size and maps it. No element is read, unless the file is
+/// as small as a page or four.
 ///
 /// # Errors
 /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the system will not open it, it is no regular file, or
 ///   someone changes it meanwhile;
 /// - [`ErrorKind::Format`](crate::ErrorKind::Format) if it is no .npy file, or shorter than its header says;
-/// - [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for elements that are not numbers.
+/// - [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for elements that are Python objects, or that
+///   mean something else on another machine.
 ///
 /// Source of the format: NEP 1 and `numpy.lib.format`.
 pub fn open(path: impl AsRef<Path>) -> Result<Array> {
-    let path = path.as_ref();
-    let file = RegularFile::open(path).map_err(|why| Error::cannot_map(path, why))?;
-    let start = read_on(&file, FIRST_READ_BYTES, Vec::new(), path)?;
-    open_array(file, start, path).map_err(|error| error.on(path))
+    let (path, options) = (path.as_ref(), OpenOptions::new());
+    let file = RegularFile::open(path, Mode::default()).map_err(|why| Error::cannot_map(path, why))?;
+    let source = options.source(file, path)?;
+    options.array(source, Some(path), 0).map_err(|error| error.on(path))
 }
 
 /// What a file turned out to be: its bytes decide, not its name.
@@ -39,90 +46,194 @@ pub enum Opened {
     Archive(Archive),
 }
 
-/// Opens an .npy or an .npz file, whichever it is.
+/// How a file is opened, where the defaults will not do.
 ///
-/// # Errors
-/// Those of [`open`] and of [`Archive::open`].
-pub fn open_any(path: impl AsRef<Path>) -> Result<Opened> {
-    let path = path.as_ref();
-    let file = RegularFile::open(path).map_err(|why| Error::cannot_map(path, why))?;
-    let start = read_on(&file, FIRST_READ_BYTES, Vec::new(), path)?;
-    let Err(why) = Header::prefix_bytes(&start, &Limits::DEFAULT) else {
-        return open_array(file, start, path).map(Opened::Array).map_err(|error| error.on(path));
-    };
-    // An archive is known by its end, which is looked at in the map.
-    let map = MappedFile::new(file).map_err(|why| Error::cannot_map(path, why))?;
-    if !start.starts_with(NPY_MAGIC) && Directory::is_archive(map.bytes()) {
-        return Archive::read(Arc::new(map), path).map(Opened::Archive);
+/// ```no_run
+/// use npyfeed::{Dtype, Mode, OpenOptions, Opened};
+///
+/// let options = OpenOptions::new().mode(Mode::ReadOnly).dtype(Dtype::Bf16);
+/// if let Opened::Array(weights) = options.open("weights.npy")? {
+///     println!("{:?}", weights.shape());
+/// }
+/// # Ok::<(), npyfeed::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OpenOptions {
+    mode: Mode,
+    dtype: Option<Dtype>,
+    limits: Limits,
+    crc_check: CrcCheck,
+}
+
+impl OpenOptions {
+    /// The defaults: copy-on-write, elements as the header says, headers of at most
+    /// [`DEFAULT_HEADER_BYTES`](crate::DEFAULT_HEADER_BYTES), the CRC of what is inflated.
+    pub fn new() -> OpenOptions {
+        OpenOptions::default()
     }
-    Err(Error::bad_header(map.name(), &why).on(path))
+
+    /// What may be done with the elements.
+    #[must_use]
+    pub fn mode(self, mode: Mode) -> OpenOptions {
+        OpenOptions { mode, ..self }
+    }
+
+    /// What the elements are, for those that NumPy has no name for: bfloat16 and float8 kept as raw bytes or
+    /// integers of their size, dates as int64. Nothing is converted. For an archive: those of each member used.
+    #[must_use]
+    pub fn dtype(self, dtype: Dtype) -> OpenOptions {
+        OpenOptions { dtype: Some(dtype), ..self }
+    }
+
+    /// The most bytes that a header may have.
+    #[must_use]
+    pub fn max_header_bytes(self, header_bytes: usize) -> OpenOptions {
+        OpenOptions { limits: Limits { header_bytes }, ..self }
+    }
+
+    /// Which members of an archive are held against their CRC-32.
+    #[must_use]
+    pub fn crc_check(self, crc_check: CrcCheck) -> OpenOptions {
+        OpenOptions { crc_check, ..self }
+    }
+
+    pub(crate) fn chosen_mode(&self) -> Mode {
+        self.mode
+    }
+
+    pub(crate) fn chosen_crc_check(&self) -> CrcCheck {
+        self.crc_check
+    }
+
+    /// Opens an .npy or an .npz file, whichever it is.
+    ///
+    /// # Errors
+    /// Those of [`open`] and of [`Archive::open`]; [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported)
+    /// if an archive is to be written, or [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the elements
+    /// cannot be of the dtype asked for.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Opened> {
+        let path = path.as_ref();
+        let file = RegularFile::open(path, self.mode).map_err(|why| Error::cannot_map(path, why))?;
+        self.opened(self.source(file, path)?, Some(path), 0)
+    }
+
+    /// Opens what begins at byte `offset` of a file that is open already, and that errors call `path`.
+    ///
+    /// # Errors
+    /// As [`open`](OpenOptions::open).
+    pub fn open_file(&self, file: File, path: &Path, offset: usize) -> Result<Opened> {
+        let file = RegularFile::of(file, path, self.mode).map_err(|why| Error::cannot_map(path, why))?;
+        self.opened(self.source(file, path)?, Some(path), offset)
+    }
+
+    /// Opens what begins at byte `offset` of the bytes of a file that are in memory. They are not copied, and
+    /// written to only in [`Mode::ReadWrite`].
+    ///
+    /// # Errors
+    /// As [`open`](OpenOptions::open), without those of the system;
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) for memory that cannot be written and is to be.
+    pub fn open_memory(&self, memory: Memory, offset: usize) -> Result<Opened> {
+        let memory = match self.mode {
+            Mode::CopyOnWrite | Mode::ReadOnly => memory.read_only(),
+            Mode::ReadWrite if memory.memory().is_some() => memory,
+            Mode::ReadWrite => {
+                let found =
+                    "expected memory that can be written for mode 'r+', found bytes that can only be read";
+                return Err(Error::mismatch(format!("cannot open memory: {found}")));
+            }
+        };
+        self.opened(Arc::new(memory), None, offset)
+    }
+
+    /// The bytes of a file: read if it is small, else mapped.
+    pub(crate) fn source(&self, file: RegularFile, path: &Path) -> Result<Arc<dyn Source>> {
+        if file.len_bytes() > READ_MAX_BYTES || self.mode == Mode::ReadWrite {
+            let map = MappedFile::new(file).map_err(|why| Error::cannot_map(path, why))?;
+            return Ok(Arc::new(map));
+        }
+        let cannot = |why: std::io::Error| Error::cannot_map(path, why.into());
+        #[expect(clippy::cast_possible_truncation, reason = "at most READ_MAX_BYTES")]
+        let mut buffer = Buffer::zeroed(file.len_bytes() as usize).map_err(cannot)?;
+        file.read_at(0, buffer.bytes_mut()).map_err(cannot)?;
+        let name = path.display().to_string();
+        file.check().map_err(|why| Error::changed(&name, why).on(path))?;
+        let memory = Memory::own(name, buffer);
+        Ok(Arc::new(if self.mode == Mode::ReadOnly { memory.read_only() } else { memory }))
+    }
+
+    fn opened(&self, source: Arc<dyn Source>, path: Option<&Path>, offset: usize) -> Result<Opened> {
+        let on_path = |error: Error| match path {
+            Some(path) => error.on(path),
+            None => error,
+        };
+        let from_offset = source.bytes().get(offset..).unwrap_or_default();
+        // An archive is known by its end.
+        if !from_offset.starts_with(NPY_MAGIC) && Directory::is_archive(source.bytes()) {
+            return Archive::read(source, path, *self).map(Opened::Archive).map_err(on_path);
+        }
+        self.array(source, path, offset).map(Opened::Array).map_err(on_path)
+    }
+
+    /// The array that begins at byte `offset` of `source`: a file, or a member of an archive.
+    pub(crate) fn array(&self, source: Arc<dyn Source>, path: Option<&Path>, offset: usize) -> Result<Array> {
+        let bad_header = |why: HeaderError| Error::bad_header(source.name(), offset, &why);
+        let bytes = source.bytes().get(offset..).unwrap_or_default();
+        let header_bytes = Header::prefix_bytes(bytes, &self.limits).map_err(bad_header)?;
+        // A copy: its text must hold still while it is read, and a mapped file need not.
+        let start: Vec<u8> = bytes[..header_bytes.min(bytes.len())].into();
+        let header = Header::parse(&start, &self.limits).map_err(bad_header)?;
+        header.check_data(bytes.len() as u64).map_err(bad_header)?;
+        let items = self.items(&header, source.name())?;
+        let origin = Origin { path: path.map(Into::into), version: Some(header.version()) };
+        Array::new(source, origin, items, offset + header.data_offset())
+    }
+
+    /// What lies behind a header, and where.
+    fn items(&self, header: &Header, name: &str) -> Result<Items> {
+        let items = match self.dtype {
+            None => {
+                let refuse = |why| Error::unsupported(format!("cannot open '{name}': {why}"));
+                header.descr().check_readable().map_err(refuse)?;
+                Items::on(header.grid(), header.descr())
+            }
+            Some(dtype) => {
+                let read_as = header.descr().read_as(dtype);
+                let descr = read_as.map_err(|why| Error::mismatch(format!("cannot open '{name}': {why}")))?;
+                Items::on(header.grid(), &descr)
+            }
+        };
+        items.ok_or_else(|| Error::new(crate::ErrorKind::Internal, "elements of another size than their own"))
+    }
 }
 
-/// Maps a file whole.
-pub(crate) fn map_file(path: &Path) -> Result<MappedFile> {
-    let map = RegularFile::open(path).and_then(MappedFile::new);
-    map.map_err(|why| Error::cannot_map(path, why))
-}
-
-/// Opens what a column names: an .npy file, or `"file.npz:member"`. A file of that whole name comes first.
+/// Opens what a column names: an .npy file, `"file.npz:member"`, or one field of either, `"file.npy:field"`. A
+/// file of that whole name comes first.
 pub(crate) fn open_column(path: &Path) -> Result<Array> {
-    let Some((file, member)) = archive_and_member(path) else {
-        return match open_any(path)? {
+    let Some((file, inside)) = file_and_inside(path) else {
+        return match OpenOptions::new().open(path)? {
             Opened::Array(array) => Ok(array),
             Opened::Archive(archive) => {
                 let (path, names) = (path.display(), archive.listed());
                 let message = format!(
                     "'{path}' is an .npz file: expected the name of a member too, as in '{path}:name'; it has {names}"
                 );
-                Err(Error::mismatch(message).on(archive.path()))
+                Err(Error::mismatch(message))
             }
         };
     };
-    Archive::open(file)?.array(member)
+    match OpenOptions::new().open(file)? {
+        Opened::Array(array) => array.field(inside),
+        Opened::Archive(archive) => match inside.rsplit_once(':') {
+            Some((member, field)) if !archive.contains(inside) => archive.array(member)?.field(field),
+            Some(_) | None => archive.array(inside),
+        },
+    }
 }
 
-/// The two halves of `"file.npz:member"`, if there is such a file and none of the whole name.
-fn archive_and_member(path: &Path) -> Option<(&Path, &str)> {
+/// The two halves of `"file:inside"`, if there is such a file and none of the whole name.
+fn file_and_inside(path: &Path) -> Option<(&Path, &str)> {
     let text = path.to_str().filter(|_| !path.exists())?;
-    let halves = text.rmatch_indices(':').map(|(colon, _)| (Path::new(&text[..colon]), &text[colon + 1..]));
-    halves.into_iter().find(|(file, _)| file.is_file())
-}
-
-/// The array of a file of which `start` has been read. Its header is read out before it is parsed, and
-/// its size is checked before it is mapped.
-fn open_array(file: RegularFile, start: Vec<u8>, path: &Path) -> Result<Array> {
-    let name = path.display().to_string();
-    let bad_header = |why: HeaderError| Error::bad_header(&name, &why);
-    let header_bytes = Header::prefix_bytes(&start, &Limits::DEFAULT).map_err(bad_header)?;
-    let start = read_on(&file, header_bytes.saturating_sub(start.len()), start, path)?;
-    let header = Header::parse(&start, &Limits::DEFAULT).map_err(bad_header)?;
-    header.check_data(file.len_bytes()).map_err(bad_header)?;
-    let layout = check_layout(&header, &name)?;
-    let map = MappedFile::new(file).map_err(|why| Error::cannot_map(path, why))?;
-    Array::of_file(Arc::new(map), path, header.version(), layout, header.data_offset())
-}
-
-/// `start` and the next `count` bytes of the file.
-fn read_on(file: &RegularFile, count: usize, mut start: Vec<u8>, path: &Path) -> Result<Vec<u8>> {
-    file.read_on(count, &mut start).map_err(|why| Error::cannot_map(path, why.into()))?;
-    Ok(start)
-}
-
-/// The array of a member of the archive at `path`, whose bytes are at hand.
-pub(crate) fn open_member(source: Arc<dyn Source>, path: &Path) -> Result<Array> {
-    let bad_header = |why: HeaderError| Error::bad_header(source.name(), &why);
-    let bytes = source.bytes();
-    let header_bytes = Header::prefix_bytes(bytes, &Limits::DEFAULT).map_err(bad_header)?;
-    // A copy: its text must hold still while it is read, and a mapped file need not.
-    let start: Vec<u8> = bytes[..header_bytes.min(bytes.len())].into();
-    let header = Header::parse(&start, &Limits::DEFAULT).map_err(bad_header)?;
-    header.check_data(bytes.len() as u64).map_err(bad_header)?;
-    let layout = check_layout(&header, source.name())?;
-    source.check().map_err(|why| Error::changed(source.name(), why))?;
-    Array::of_file(source, path, header.version(), layout, header.data_offset())
-}
-
-fn check_layout(header: &Header, name: &str) -> Result<Layout> {
-    let refuse = |why: &str| Error::unsupported(format!("cannot open '{name}': {why}"));
-    header.layout().map_err(|why| refuse(&why.to_string()))
+    let mut halves =
+        text.rmatch_indices(':').map(|(colon, _)| (Path::new(&text[..colon]), &text[colon + 1..]));
+    halves.find(|(file, _)| file.is_file())
 }

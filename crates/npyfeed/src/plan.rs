@@ -94,7 +94,7 @@ impl ColumnPlan {
         };
         let pool = Pool::new(batch_bytes, kept);
         let (array, row) = (column.array.clone(), column.row.clone());
-        let row_stride_bytes = array.layout().row_stride_bytes();
+        let row_stride_bytes = array.grid().row_stride_bytes();
         Ok(ColumnPlan { array, kernel, pool, row, row_stride_bytes, row_bytes, slot_bytes })
     }
 }

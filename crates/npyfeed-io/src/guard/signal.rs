@@ -189,7 +189,7 @@ mod tests {
     use memmap2::{MmapOptions, MmapRaw};
 
     use super::*;
-    use crate::{MappedFile, RegularFile, Source};
+    use crate::{MappedFile, Mode, RegularFile, Source};
 
     /// Runs one of the deeds below in a process of its own, since some are not survived.
     fn outcome_of(deed: &str) -> ExitStatus {
@@ -203,7 +203,7 @@ mod tests {
         let path = folder.path().join(name);
         std::fs::write(&path, vec![1; 1 << 20]).unwrap();
         let file = File::options().read(true).write(true).open(&path).unwrap();
-        (file, MappedFile::new(RegularFile::open(&path).unwrap()).unwrap())
+        (file, MappedFile::new(RegularFile::open(&path, Mode::CopyOnWrite).unwrap()).unwrap())
     }
 
     /// A map that nobody watches, of a file that is cut short.

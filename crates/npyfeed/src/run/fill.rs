@@ -76,7 +76,7 @@ pub(crate) fn gather(column: &ColumnPlan, rows: &[u64], slots: &mut [u8]) -> Res
             }
             column.kernel.fill(row(rows[index]), slot);
         } else {
-            pack(&column.row, row(rows[index]), &mut packed);
+            pack(column.row.grid(), row(rows[index]), &mut packed);
             column.kernel.fill(&packed, slot);
         }
     }
@@ -90,10 +90,9 @@ mod tests {
 
     use npyfeed_array::{ByteOrder, Dtype, Layout, MemoryOrder};
     use npyfeed_io::{ChangeError, Source};
-    use npyfeed_npy::Version;
 
     use super::*;
-    use crate::array::Array;
+    use crate::array::{Array, Items, Origin};
     use crate::{Dataset, Error, ErrorKind, Loader};
 
     /// Is cut short at the very moment it is read, so that only a check afterwards can tell.
@@ -124,7 +123,8 @@ mod tests {
     fn dataset() -> Dataset {
         let layout = Layout::new(Dtype::U8, ByteOrder::NATIVE, &[6], MemoryOrder::C).unwrap();
         let source = Arc::new(CutWhenRead::default());
-        let array = Array::of_file(source, Path::new("cut.npy"), Version::V1, layout, 0).unwrap();
+        let origin = Origin { path: Some(Path::new("cut.npy").into()), version: None };
+        let array = Array::new(source, origin, Items::Numbers(layout), 0).unwrap();
         Dataset::builder().column("x", array).unwrap().build().unwrap()
     }
 
