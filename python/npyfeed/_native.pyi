@@ -8,7 +8,18 @@ from typing import Any, TypedDict, final, type_check_only
 import numpy as np
 import torch
 
-__all__ = ["Archive", "Array", "Dataset", "Epoch", "Loader", "Writer", "__version__", "open", "save"]
+__all__ = [
+    "Archive",
+    "Array",
+    "Dataset",
+    "Epoch",
+    "Loader",
+    "Writer",
+    "__version__",
+    "numpy_lacks",
+    "open",
+    "save",
+]
 
 __version__: str
 
@@ -32,6 +43,13 @@ class Description(TypedDict):
     descr: str
     fortran_order: bool
     shape: tuple[int, ...]
+
+def numpy_lacks(dtype: str) -> bool:
+    """Whether NumPy has no dtype of this name: bfloat16 and 8-bit floats, whose bits it is handed instead.
+
+    Raises:
+        UnsupportedError: it is no dtype.
+    """
 
 def open(path: str | os.PathLike[str], *, check_crc: bool = False) -> Any:
     """Opens an .npy file as an `Array`, an .npz file as an `Archive`: the bytes decide, not the name.
@@ -116,7 +134,10 @@ class Array:
         """The length of each axis."""
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type of the elements."""
+        """The type of the elements; the unsigned integer of their size if NumPy lacks it."""
+    @property
+    def dtype_name(self) -> str:
+        """The name of the type of the elements, also of those that NumPy lacks: `"float8_e5m2"`."""
     @property
     def ndim(self) -> int:
         """The number of axes."""

@@ -1,14 +1,16 @@
 """PyTorch: batches and arrays as torch tensors, without a copy."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from npyfeed import _native
 from npyfeed.dataset import Dataset
 from npyfeed.loader import Loader
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["DataLoader", "from_array"]
 
@@ -71,21 +73,21 @@ class DataLoader(Loader):
 
     def _finisher(self, *, as_dict: bool) -> Callable[[tuple[Any, ...]], Any]:  # noqa: ARG002, of the NumPy loader
         make, from_numpy = self.dataset.batch_type, torch.from_numpy
-        is_bfloat16 = [spec.dtype == "bfloat16" for spec in self.dataset.spec.values()]
-        if any(is_bfloat16):
-            return lambda arrays: make(*map(_tensor, arrays, is_bfloat16))
+        dtypes = [spec.dtype for spec in self.dataset.spec.values()]
+        if any(map(_native.numpy_lacks, dtypes)):
+            return lambda arrays: make(*map(_tensor, arrays, dtypes))
         return lambda arrays: make(*map(from_numpy, arrays))
 
 
 def from_array(array: _native.Array) -> torch.Tensor:
     """The array as a tensor over the mapped file: what is written to it never reaches the file."""
-    return torch.from_numpy(array.numpy())
+    return _tensor(array.numpy(), array.dtype_name)
 
 
-def _tensor(array: "np.ndarray[Any, Any]", is_bfloat16: bool) -> torch.Tensor:  # noqa: FBT001, mapped over
-    if is_bfloat16:
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array)
+def _tensor(array: "np.ndarray[Any, Any]", dtype: str) -> torch.Tensor:
+    """The array as a tensor of the dtype of this name; what NumPy lacks has come as its bits."""
+    tensor = torch.from_numpy(array)
+    return tensor.view(getattr(torch, dtype)) if _native.numpy_lacks(dtype) else tensor
 
 
 def _drawn_seed() -> int:

@@ -23,10 +23,12 @@
 
 mod buffer;
 mod dtype;
+mod float8;
 mod layout;
 mod view;
 
 pub use buffer::{ALIGNMENT_BYTES, Buffer};
-pub use dtype::{ByteOrder, Dtype, Element, UnknownDtype};
+pub use dtype::{ByteOrder, Dtype, Element, Framework, Kind, UnknownDtype};
+pub use float8::{F8E4M3, F8E5M2};
 pub use layout::{Layout, LayoutError, MemoryOrder};
 pub use view::ArrayView;

@@ -33,7 +33,6 @@ fn cure(descr: &Descr) -> &'static str {
     }
     match descr {
         Descr::Number { .. } => "they are numbers",
-        Descr::Float { item_bytes: 1, .. } => "save array.astype('float16')",
         Descr::Float { .. } => "save array.astype('float64')",
         Descr::Complex { .. } => "save array.astype('complex128')",
         Descr::Text { .. } | Descr::Bytes { .. } => {
@@ -41,6 +40,9 @@ fn cure(descr: &Descr) -> &'static str {
         }
         Descr::Void { item_bytes: 2, byte_order: Some(_) } => {
             "if they are bfloat16, save array.astype('float32')"
+        }
+        Descr::Void { item_bytes: 1, byte_order: Some(_) } => {
+            "if they are float8_e4m3fn, save array.astype('float16')"
         }
         Descr::Void { .. } => "save array.view(dtype) with the dtype that they are",
         Descr::Datetime { .. } | Descr::Timedelta { .. } => "save array.astype('int64')",

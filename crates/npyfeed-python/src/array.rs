@@ -41,6 +41,11 @@ impl PyArray {
     }
 
     #[getter]
+    fn dtype_name(&self) -> &'static str {
+        self.array.dtype().name()
+    }
+
+    #[getter]
     fn ndim(&self) -> usize {
         self.array.shape().len()
     }

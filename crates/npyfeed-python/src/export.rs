@@ -6,7 +6,7 @@
 use std::ffi::c_int;
 use std::ptr::NonNull;
 
-use npyfeed::{Array, BatchColumn, ByteOrder, Dtype, Layout, Memory};
+use npyfeed::{Array, BatchColumn, ByteOrder, Dtype, Layout, Memory, UnknownDtype};
 use numpy::npyffi::{
     NPY_ARRAY_ALIGNED, NPY_ARRAY_CARRAY, NPY_ARRAY_CARRAY_RO, NpyTypes, PY_ARRAY_API, get_type_object,
     npy_intp,
@@ -16,11 +16,17 @@ use pyo3::prelude::*;
 
 use crate::error::{to_python, unsupported};
 
-/// NumPy's dtype for ours. NumPy has no bfloat16: its bits are handed out as uint16, and the Python side
-/// gives them their name.
+/// NumPy's dtype for ours. Of a dtype that NumPy lacks the bits are handed out, and the Python side gives
+/// them their name.
 pub(crate) fn descr(py: Python<'_>, dtype: Dtype) -> PyResult<Bound<'_, PyArrayDescr>> {
-    let name = if dtype == Dtype::Bf16 { Dtype::U16.name() } else { dtype.name() };
-    PyArrayDescr::new(py, name)
+    PyArrayDescr::new(py, dtype.numpy_dtype().name())
+}
+
+/// Whether NumPy lacks the dtype of this name, so that [`descr`] is for its bits.
+#[pyfunction]
+pub(crate) fn numpy_lacks(py: Python<'_>, dtype: &str) -> PyResult<bool> {
+    let dtype: Dtype = dtype.parse().map_err(|why: UnknownDtype| unsupported(py, why.to_string()))?;
+    Ok(dtype.numpy_dtype() != dtype)
 }
 
 /// NumPy's dtype for the elements of an array, with their byte order.
