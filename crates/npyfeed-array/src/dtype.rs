@@ -85,9 +85,9 @@ macro_rules! numpy_dtype {
 }
 
 // Type strings are what `numpy.save` writes of little-endian elements, those of the dtypes that NumPy lacks
-// what it writes with `ml_dtypes` 0.6.0. "NumPy" is how elements are handed to it: as what they are (=),
-// or as their bits. Looked at for the rest: PyTorch 2.15 (`torch.dtype`), TensorFlow 2.21 (`tf.dtypes`), JAX
-// 0.12 with its `jax_enable_x64`, candle-core 0.11.1 (`DType`), burn-std 0.22.1 (`DType`).
+// what it writes with `ml_dtypes` 0.6.0. "NumPy" is how elements are handed to it: as what they are (=), or as
+// their bits. Looked at for the rest: PyTorch 2.15, TensorFlow 2.21, JAX 0.10.2 with its `jax_enable_x64`, which
+// `python/tests/test_formats_page.py` asks again; candle-core 0.11.1 and burn-std 0.22.1 (`DType` in both).
 dtypes! {
     // variant, name, bytes, kind, type string, NumPy, [PyTorch, TensorFlow, JAX, candle, burn]
 
@@ -213,6 +213,11 @@ impl Dtype {
         self.row().numpy_dtype
     }
 
+    /// Whether NumPy has no such dtype, and the elements are raw bytes to it.
+    pub const fn is_unknown_to_numpy(self) -> bool {
+        self.numpy_dtype() as usize != self as usize
+    }
+
     /// The dtype it becomes there, by the name it has there; `None` if there is none.
     ///
     /// ```
@@ -233,6 +238,11 @@ impl Dtype {
     /// Whether elements have a real and an imaginary part.
     pub const fn is_complex(self) -> bool {
         matches!(self.kind(), Kind::Complex)
+    }
+
+    /// Whether elements are integers; bool is none.
+    pub const fn is_integer(self) -> bool {
+        matches!(self.kind(), Kind::Signed | Kind::Unsigned)
     }
 
     /// Whether elements are floating-point numbers. Complex ones are not.

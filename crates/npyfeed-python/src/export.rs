@@ -26,7 +26,7 @@ pub(crate) fn descr(py: Python<'_>, dtype: Dtype) -> PyResult<Bound<'_, PyArrayD
 #[pyfunction]
 pub(crate) fn numpy_lacks(py: Python<'_>, dtype: &str) -> PyResult<bool> {
     let dtype: Dtype = dtype.parse().map_err(|why: UnknownDtype| unsupported(py, why.to_string()))?;
-    Ok(dtype.numpy_dtype() != dtype)
+    Ok(dtype.is_unknown_to_numpy())
 }
 
 /// NumPy's dtype for the elements of an array, with their byte order.
