@@ -341,11 +341,6 @@ def types() -> Iterator[Case]:
         "code": b"eval('1')",
     }.items():
         yield descr_case(f"type_{name}", descr, "Syntax", descr, expected)
-    # What `ml_dtypes.float8_e5m2` becomes, and NumPy itself then cannot read.
-    float8 = header(DESCR_START + b"'<f1'" + REST) + bytes(3)
-    yield case(
-        "type_float8", float8, "Unsupported", None, "cannot read elements that are float8, expected numbers"
-    )
 
 
 def fields() -> Iterator[Case]:

@@ -10,7 +10,18 @@ import numpy as np
 import torch
 from typing_extensions import Buffer, Self
 
-__all__ = ["Archive", "Array", "Dataset", "Epoch", "Loader", "Writer", "__version__", "open", "save"]
+__all__ = [
+    "Archive",
+    "Array",
+    "Dataset",
+    "Epoch",
+    "Loader",
+    "Writer",
+    "__version__",
+    "numpy_lacks",
+    "open",
+    "save",
+]
 
 __version__: str
 
@@ -34,6 +45,13 @@ class Description(TypedDict):
     descr: str
     fortran_order: bool
     shape: tuple[int, ...]
+
+def numpy_lacks(dtype: str) -> bool:
+    """Whether NumPy has no dtype of this name: bfloat16 and 8-bit floats, whose bits it is handed instead.
+
+    Raises:
+        UnsupportedError: it is no dtype.
+    """
 
 def open(
     source: str | os.PathLike[str] | BinaryIO | io.BufferedIOBase | io.RawIOBase | Buffer,
@@ -157,10 +175,13 @@ class Array:
         """The length of each axis."""
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type of the elements. NumPy lacks bfloat16: its bits are uint16; `dtype_name` tells."""
+        """The type of the elements; the unsigned integer of their size if NumPy lacks it."""
     @property
     def dtype_name(self) -> str:
-        """The name of the type of the elements: `"float32"`, `"bfloat16"`; words for what is no number."""
+        """The name of the type of the elements, also of those that NumPy lacks: `"bfloat16"`.
+
+        What is no number is told in words.
+        """
     @property
     def ndim(self) -> int:
         """The number of axes."""

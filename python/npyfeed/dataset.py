@@ -113,7 +113,7 @@ class Dataset:
 
     def __getitem__(self, key: "int | slice | Sequence[int] | np.ndarray[Any, Any]") -> Any:  # noqa: ANN401, a namedtuple of arrays
         """One sample for an index; samples stacked for a slice or a sequence of indices."""
-        self._refuse_bfloat16()
+        self._refuse_what_numpy_lacks()
         if isinstance(key, slice | Sequence | np.ndarray):
             return self.batch_type(*self._native.batch(self._indices(key)))
         stacked = self._native.batch(self._indices([operator.index(key)]))
@@ -129,11 +129,11 @@ class Dataset:
         columns = ", ".join(f"{name}: {spec.dtype} {list(spec.shape)}" for name, spec in self._spec.items())
         return f"<npyfeed.Dataset of {len(self)} samples, {columns}>"
 
-    def _refuse_bfloat16(self) -> None:
+    def _refuse_what_numpy_lacks(self) -> None:
         for name, spec in self._spec.items():
-            if spec.dtype == "bfloat16":
+            if _native.numpy_lacks(spec.dtype):
                 raise UnsupportedError(
-                    f"column '{name}': NumPy has no bfloat16; use npyfeed.torch.DataLoader, or "
+                    f"column '{name}': NumPy has no {spec.dtype}; use npyfeed.torch.DataLoader, or "
                     "ToDtype('float32')"
                 )
 

@@ -129,7 +129,7 @@ class Loader:
 
     def _finisher(self, *, as_dict: bool) -> Callable[[tuple[Any, ...]], Any]:
         """What makes a batch of the engine's arrays."""
-        self.dataset._refuse_bfloat16()  # noqa: SLF001, the two are one house
+        self.dataset._refuse_what_numpy_lacks()  # noqa: SLF001, the two are one house
         if as_dict:
             columns = self.dataset.columns
             return lambda arrays: dict(zip(columns, arrays, strict=True))

@@ -72,7 +72,7 @@ class DataLoader(Loader):
     def _finisher(self, *, as_dict: bool) -> Callable[[tuple[Any, ...]], Any]:  # noqa: ARG002, of the NumPy loader
         make, from_numpy = self.dataset.batch_type, torch.from_numpy
         dtypes = [spec.dtype for spec in self.dataset.spec.values()]
-        if "bfloat16" in dtypes:
+        if any(map(_native.numpy_lacks, dtypes)):
             return lambda arrays: make(*map(_tensor, arrays, dtypes))
         return lambda arrays: make(*map(from_numpy, arrays))
 
@@ -101,10 +101,10 @@ def _fits(numbers: "np.ndarray[Any, Any]") -> bool:
     return is_writable_and_native and all(stride % size == 0 for stride in numbers.strides)
 
 
-def _tensor(numbers: "np.ndarray[Any, Any]", dtype: str) -> torch.Tensor:
-    if dtype == "bfloat16":
-        return torch.from_numpy(numbers.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(numbers)
+def _tensor(array: "np.ndarray[Any, Any]", dtype: str) -> torch.Tensor:
+    """The array as a tensor of the dtype of this name; what NumPy lacks has come as its bits."""
+    tensor = torch.from_numpy(array)
+    return tensor.view(getattr(torch, dtype)) if _native.numpy_lacks(dtype) else tensor
 
 
 def _drawn_seed() -> int:

@@ -24,12 +24,14 @@
 
 mod buffer;
 mod dtype;
+mod float8;
 mod grid;
 mod layout;
 mod view;
 
 pub use buffer::{ALIGNMENT_BYTES, Buffer};
-pub use dtype::{ByteOrder, Dtype, Element, UnknownDtype};
+pub use dtype::{ByteOrder, Dtype, Element, Framework, Kind, UnknownDtype};
+pub use float8::{F8E4M3, F8E5M2};
 pub use grid::{Grid, LayoutError, MemoryOrder};
 pub use layout::Layout;
 pub use view::ArrayView;

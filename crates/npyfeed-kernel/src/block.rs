@@ -6,7 +6,7 @@
 use half::{bf16, f16};
 use npyfeed_array::Dtype;
 
-use crate::number::{Number, Truth, round_to};
+use crate::number::{Number, Truth, round_to, to_bf16, with_element};
 use crate::pass::{Pass, Step};
 use crate::plain::{at, single_number};
 
@@ -202,19 +202,10 @@ fn loads<const SWAP: bool>(source: Dtype, loaded: Dtype) -> Loads {
     if !loaded.is_float() {
         return Loads::Whole(whole_load::<SWAP>(source));
     }
-    macro_rules! by_source {
-        ($($dtype:ident => $element:ty),*) => {
-            match (source, loaded == Dtype::F64) {
-                $((Dtype::$dtype, true) => Loads::Double(load_double::<$element, SWAP>),
-                  (Dtype::$dtype, false) => Loads::Single(load_single::<$element, SWAP>),)*
-                (Dtype::C64 | Dtype::C128, _) => unreachable!("a checked pass only moves complex numbers"),
-            }
-        };
+    if loaded == Dtype::F64 {
+        return with_element!(source, Element => Loads::Double(load_double::<Element, SWAP>));
     }
-    by_source!(
-        Bool => Truth, I8 => i8, I16 => i16, I32 => i32, I64 => i64, U8 => u8, U16 => u16, U32 => u32,
-        U64 => u64, F16 => f16, Bf16 => bf16, F32 => f32, F64 => f64
-    )
+    with_element!(source, Element => Loads::Single(load_single::<Element, SWAP>))
 }
 
 fn whole_load<const SWAP: bool>(source: Dtype) -> Load<i64> {
@@ -228,9 +219,14 @@ fn whole_load<const SWAP: bool>(source: Dtype) -> Load<i64> {
         Dtype::U16 => load_whole::<u16, SWAP>,
         Dtype::U32 => load_whole::<u32, SWAP>,
         Dtype::U64 => load_whole::<u64, SWAP>,
-        Dtype::F16 | Dtype::Bf16 | Dtype::F32 | Dtype::F64 | Dtype::C64 | Dtype::C128 => {
-            unreachable!("floats are loaded as floats, complex numbers are moved")
-        }
+        Dtype::F8E4M3
+        | Dtype::F8E5M2
+        | Dtype::F16
+        | Dtype::Bf16
+        | Dtype::F32
+        | Dtype::F64
+        | Dtype::C64
+        | Dtype::C128 => unreachable!("floats are loaded as floats, complex numbers are moved"),
     }
 }
 
@@ -258,9 +254,11 @@ fn stores(output: Dtype) -> Stores {
         Dtype::U32 => Stores::Whole(store_as!(u32, |x| x as u32)),
         Dtype::U64 => Stores::Whole(store_as!(u64, |x| x as u64)),
         Dtype::F16 => Stores::Single(store_as!(f16, f16::from_f32)),
-        Dtype::Bf16 => Stores::Single(store_as!(bf16, bf16::from_f32)),
+        Dtype::Bf16 => Stores::Single(store_as!(bf16, to_bf16)),
         Dtype::F32 => Stores::Single(store_as!(f32, |x| x)),
         Dtype::F64 => Stores::Double(store_as!(f64, |x| x)),
-        Dtype::C64 | Dtype::C128 => unreachable!("a checked pass only moves complex numbers"),
+        Dtype::F8E4M3 | Dtype::F8E5M2 | Dtype::C64 | Dtype::C128 => {
+            unreachable!("a checked pass only moves complex numbers and 8-bit floats")
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! One element out of bytes, into a register, and back.
 
 use half::{bf16, f16};
-use npyfeed_array::{Dtype, Element};
+use npyfeed_array::{Dtype, Element, F8E4M3, F8E5M2};
 
 use crate::pass::Pass;
 
@@ -10,7 +10,7 @@ use crate::pass::Pass;
 pub(crate) enum Register {
     /// Integers and bool (0 or 1).
     Whole(i128),
-    /// f16, bf16 and f32.
+    /// f32 and every narrower float.
     Single(f32),
     /// f64.
     Double(f64),
@@ -89,6 +89,18 @@ macro_rules! singles {
 
 singles!(f16, bf16, f32);
 
+macro_rules! widened {
+    ($($element:ty),*) => {$(
+        impl Number for $element {
+            fn to_register(self) -> Register { Register::Single(self.into()) }
+            fn to_f32(self) -> f32 { self.into() }
+            fn to_f64(self) -> f64 { f32::from(self).into() }
+        }
+    )*};
+}
+
+widened!(F8E4M3, F8E5M2);
+
 impl Number for f64 {
     fn to_register(self) -> Register {
         Register::Double(self)
@@ -104,6 +116,26 @@ impl Number for f64 {
     }
 }
 
+/// `$then`, in which `$element` stands for the Rust type of the elements of `$dtype`.
+macro_rules! with_element {
+    ($dtype:expr, $element:ident => $then:expr) => {
+        with_element!($dtype, $element => $then, Bool Truth, I8 i8, I16 i16, I32 i32, I64 i64, U8 u8, U16 u16,
+            U32 u32, U64 u64, F8E4M3 npyfeed_array::F8E4M3, F8E5M2 npyfeed_array::F8E5M2, F16 half::f16,
+            Bf16 half::bf16, F32 f32, F64 f64)
+    };
+    ($dtype:expr, $element:ident => $then:expr, $($known:ident $type:ty),*) => {
+        match $dtype {
+            $(Dtype::$known => {
+                type $element = $type;
+                $then
+            })*
+            Dtype::C64 | Dtype::C128 => unreachable!("a checked pass only moves complex numbers"),
+        }
+    };
+}
+
+pub(crate) use with_element;
+
 impl Register {
     /// The element of a checked pass that starts at byte 0 of `bytes`.
     pub(crate) fn load(pass: &Pass, bytes: &[u8]) -> Register {
@@ -117,22 +149,7 @@ impl Register {
     }
 
     fn load_native(dtype: Dtype, bytes: &[u8]) -> Register {
-        match dtype {
-            Dtype::Bool => Truth::read(bytes).to_register(),
-            Dtype::I8 => i8::read(bytes).to_register(),
-            Dtype::I16 => i16::read(bytes).to_register(),
-            Dtype::I32 => i32::read(bytes).to_register(),
-            Dtype::I64 => i64::read(bytes).to_register(),
-            Dtype::U8 => u8::read(bytes).to_register(),
-            Dtype::U16 => u16::read(bytes).to_register(),
-            Dtype::U32 => u32::read(bytes).to_register(),
-            Dtype::U64 => u64::read(bytes).to_register(),
-            Dtype::F16 => f16::read(bytes).to_register(),
-            Dtype::Bf16 => bf16::read(bytes).to_register(),
-            Dtype::F32 => f32::read(bytes).to_register(),
-            Dtype::F64 => f64::read(bytes).to_register(),
-            Dtype::C64 | Dtype::C128 => unreachable!("a checked pass only moves complex numbers"),
-        }
+        with_element!(dtype, Element => Element::read(bytes).to_register())
     }
 
     /// Writes the element as `dtype` over the whole of `bytes`. [`Pass::check`](crate::Pass) has made
@@ -149,10 +166,12 @@ impl Register {
             Dtype::U32 => bytes.copy_from_slice(&(self.whole() as u32).to_ne_bytes()),
             Dtype::U64 => bytes.copy_from_slice(&(self.whole() as u64).to_ne_bytes()),
             Dtype::F16 => bytes.copy_from_slice(&f16::from_f32(self.to_f32()).to_ne_bytes()),
-            Dtype::Bf16 => bytes.copy_from_slice(&bf16::from_f32(self.to_f32()).to_ne_bytes()),
+            Dtype::Bf16 => bytes.copy_from_slice(&to_bf16(self.to_f32()).to_ne_bytes()),
             Dtype::F32 => bytes.copy_from_slice(&self.to_f32().to_ne_bytes()),
             Dtype::F64 => bytes.copy_from_slice(&self.to_f64().to_ne_bytes()),
-            Dtype::C64 | Dtype::C128 => unreachable!("a checked pass only moves complex numbers"),
+            Dtype::F8E4M3 | Dtype::F8E5M2 | Dtype::C64 | Dtype::C128 => {
+                unreachable!("a checked pass only moves complex numbers and 8-bit floats")
+            }
         }
     }
 
@@ -189,8 +208,14 @@ pub(crate) fn round_to(dtype: Dtype, x: f32) -> f32 {
     if dtype == Dtype::F16 {
         f16::from_f32(x).to_f32()
     } else if dtype == Dtype::Bf16 {
-        bf16::from_f32(x).to_f32()
+        to_bf16(x).to_f32()
     } else {
         x
     }
+}
+
+/// Rounded to the nearest, ties to even. Every NaN has the bits that PyTorch gives it when it converts one
+/// element at a time; its vector loops give another, and other versions others.
+pub(crate) fn to_bf16(x: f32) -> bf16 {
+    if x.is_nan() { bf16::NAN } else { bf16::from_f32(x) }
 }

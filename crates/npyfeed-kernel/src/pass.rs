@@ -17,7 +17,7 @@ pub enum Arrangement {
 /// of images are. They are rounded to the dtype of the element they meet.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// To a floating-point dtype. 16-bit dtypes are reached through f32, as in PyTorch.
+    /// To a floating-point dtype of 16 bits or more. 16-bit dtypes are reached through f32, as in PyTorch.
     Cast(Dtype),
     /// `x * number`
     Multiply(Vec<f64>),
@@ -49,17 +49,19 @@ pub struct Pass {
 /// A pass that has no meaning.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PassError {
-    /// A step that computes follows no cast to a floating-point dtype.
-    #[error("step {step} computes with {found}, expected a floating-point dtype: cast first")]
-    IntegerArithmetic {
+    /// A step that computes meets elements that results cannot be rounded to: integers, 8-bit floats.
+    #[error(
+        "step {step} computes with {found}, expected a floating-point dtype of 16 bits or more: cast first"
+    )]
+    Operand {
         /// The index of the step.
         step: usize,
         /// The dtype of the elements it meets.
         found: Dtype,
     },
-    /// A cast to something else than a floating-point dtype.
-    #[error("step {step} casts to {found}, expected a floating-point dtype")]
-    CastToInteger {
+    /// A cast to something that results cannot be rounded to.
+    #[error("step {step} casts to {found}, expected a floating-point dtype of 16 bits or more")]
+    CastTarget {
         /// The index of the step.
         step: usize,
         /// The dtype asked for.
@@ -150,11 +152,11 @@ impl Pass {
     fn check_step(&self, step: usize, what: &Step, dtype: Dtype) -> Result<Dtype, PassError> {
         match what {
             Step::Cast(_) if dtype.is_complex() => Err(PassError::Complex { step, found: dtype }),
-            Step::Cast(to) if to.is_float() => Ok(*to),
-            Step::Cast(to) => Err(PassError::CastToInteger { step, found: *to }),
+            Step::Cast(to) if to.holds_results() => Ok(*to),
+            Step::Cast(to) => Err(PassError::CastTarget { step, found: *to }),
             Step::Multiply(numbers) | Step::Divide(numbers) | Step::Subtract(numbers) => {
-                if !dtype.is_float() {
-                    return Err(PassError::IntegerArithmetic { step, found: dtype });
+                if !dtype.holds_results() {
+                    return Err(PassError::Operand { step, found: dtype });
                 }
                 if numbers.is_empty() || !self.channels.is_multiple_of(numbers.len()) {
                     let found = numbers.len();

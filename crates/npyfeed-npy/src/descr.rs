@@ -20,8 +20,7 @@ pub enum Descr {
         /// The order of its bytes.
         byte_order: ByteOrder,
     },
-    /// A float of a size that [`Dtype`] lacks: 12 or 16 bytes (a C `long double`, `<f16`), or 1 byte
-    /// (float8, as the package `ml_dtypes` writes it).
+    /// A float of a size that [`Dtype`] lacks: 12 or 16 bytes, a C `long double`, `<f16`.
     Float {
         /// The size in bytes.
         item_bytes: usize,
@@ -51,7 +50,8 @@ pub enum Descr {
     Void {
         /// The size in bytes.
         item_bytes: usize,
-        /// Stated only by types that NumPy does not know itself: `<V2` is how bfloat16 is saved.
+        /// Stated only by types that NumPy does not know itself: `<V2` is how bfloat16 is saved, `<V1`
+        /// how `float8_e4m3fn` and its like are.
         byte_order: Option<ByteOrder>,
     },
     /// A point in time, a signed 64-bit count of units since 1970: `<M8[ns]`.

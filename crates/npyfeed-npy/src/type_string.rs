@@ -17,7 +17,7 @@ pub(crate) fn parse(text: &str) -> Option<Descr> {
     let kind = rest.chars().next()?;
     let rest = &rest[kind.len_utf8()..];
     match kind {
-        'b' | 'i' | 'u' | 'f' | 'c' => number(kind, size(rest)?, byte_order),
+        'b' | 'i' | 'u' | 'f' | 'c' => number(kind, rest, byte_order),
         // Four bytes a character, UCS-4.
         'U' => size(rest)
             .filter(|&characters| characters <= MAX_ITEM_BYTES / 4)
@@ -34,23 +34,13 @@ pub(crate) fn parse(text: &str) -> Option<Descr> {
 
 /// The type string that `numpy.save` writes for `dtype`.
 ///
-/// bfloat16 is written as the `ml_dtypes` package does, `<V2`: two raw bytes to any reader that is not
-/// told more.
+/// What NumPy lacks is written as the `ml_dtypes` package does: `<V2` for bfloat16, raw bytes to any reader
+/// that is not told more.
 pub(crate) fn of(dtype: Dtype, byte_order: ByteOrder) -> String {
-    let sign = match (dtype.item_bytes(), byte_order) {
-        (1, ByteOrder::Little | ByteOrder::Big) => '|',
-        (_, ByteOrder::Little) => '<',
-        (_, ByteOrder::Big) => '>',
-    };
-    let kind = match dtype {
-        Dtype::Bool => 'b',
-        Dtype::I8 | Dtype::I16 | Dtype::I32 | Dtype::I64 => 'i',
-        Dtype::U8 | Dtype::U16 | Dtype::U32 | Dtype::U64 => 'u',
-        Dtype::F16 | Dtype::F32 | Dtype::F64 => 'f',
-        Dtype::C64 | Dtype::C128 => 'c',
-        Dtype::Bf16 => 'V',
-    };
-    format!("{sign}{kind}{}", dtype.item_bytes())
+    match byte_order {
+        ByteOrder::Big if dtype.item_bytes() > 1 => dtype.type_string().replace('<', ">"),
+        ByteOrder::Big | ByteOrder::Little => dtype.type_string().to_owned(),
+    }
 }
 
 impl Descr {
@@ -85,28 +75,17 @@ fn split_byte_order(text: &str) -> (Option<ByteOrder>, &str) {
     }
 }
 
-fn number(kind: char, item_bytes: usize, byte_order: ByteOrder) -> Option<Descr> {
-    let dtype = match (kind, item_bytes) {
-        ('b', 1) => Dtype::Bool,
-        ('i', 1) => Dtype::I8,
-        ('i', 2) => Dtype::I16,
-        ('i', 4) => Dtype::I32,
-        ('i', 8) => Dtype::I64,
-        ('u', 1) => Dtype::U8,
-        ('u', 2) => Dtype::U16,
-        ('u', 4) => Dtype::U32,
-        ('u', 8) => Dtype::U64,
-        ('f', 2) => Dtype::F16,
-        ('f', 4) => Dtype::F32,
-        ('f', 8) => Dtype::F64,
-        ('c', 8) => Dtype::C64,
-        ('c', 16) => Dtype::C128,
-        ('c', 24 | 32) => return Some(Descr::Complex { item_bytes, byte_order }),
-        ('f', 1 | 12 | 16) => return Some(Descr::Float { item_bytes, byte_order }),
-        _ => return None,
+fn number(kind: char, digits: &str, byte_order: ByteOrder) -> Option<Descr> {
+    let is_named = |dtype: &Dtype| dtype.type_string()[1..].strip_prefix(kind) == Some(digits);
+    let Some(dtype) = Dtype::ALL.into_iter().find(is_named) else {
+        return match (kind, size(digits)?) {
+            ('c', item_bytes @ (24 | 32)) => Some(Descr::Complex { item_bytes, byte_order }),
+            ('f', item_bytes @ (12 | 16)) => Some(Descr::Float { item_bytes, byte_order }),
+            _ => None,
+        };
     };
     // A single byte has no order. Stated or not, it is this machine's, so that `>u1` and `|u1` are equal.
-    let byte_order = if item_bytes == 1 { ByteOrder::NATIVE } else { byte_order };
+    let byte_order = if dtype.item_bytes() == 1 { ByteOrder::NATIVE } else { byte_order };
     Some(Descr::Number { dtype, byte_order })
 }
 

@@ -33,9 +33,6 @@ fn cure(descr: &Descr) -> &'static str {
     }
     match descr {
         Descr::Number { .. } => "they are numbers",
-        Descr::Float { item_bytes: 1, .. } => {
-            "open it with dtype='float8_e4m3fn' or 'float8_e5m2', whichever it is"
-        }
         Descr::Float { .. } => "save array.astype('float64')",
         Descr::Complex { .. } => "save array.astype('complex128')",
         Descr::Text { .. } | Descr::Bytes { .. } => {
@@ -43,6 +40,9 @@ fn cure(descr: &Descr) -> &'static str {
         }
         Descr::Void { item_bytes: 2, byte_order: Some(_) } => {
             "if they are bfloat16, open it with dtype='bfloat16'"
+        }
+        Descr::Void { item_bytes: 1, byte_order: Some(_) } => {
+            "if they are float8_e4m3fn, open it with dtype='float8_e4m3fn'"
         }
         Descr::Void { .. } => "open it with the dtype= that they are, such as dtype='bfloat16' for 2 bytes",
         Descr::Datetime { .. } | Descr::Timedelta { .. } => "open it with dtype='int64'",

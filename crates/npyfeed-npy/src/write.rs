@@ -34,8 +34,9 @@ pub struct DescrTooLong {
 ///
 /// It has the same size for every length of the first axis of a C-ordered array, so a writer that
 /// appends may write it anew in place. An array that lies in both orders is written in C order, as NumPy
-/// does: one of at most one axis longer than 1, or an empty one. One byte has no byte order. NumPy has no
-/// bfloat16: it is written as `ml_dtypes` does, `<V2`, which parses as [`Descr::Void`](crate::Descr::Void).
+/// does: one of at most one axis longer than 1, or an empty one. One byte has no byte order. What NumPy
+/// lacks is written as `ml_dtypes` does: bfloat16 as `<V2` and `float8_e4m3fn` as `<V1`, which parse as
+/// [`Descr::Void`](crate::Descr::Void), and `float8_e5m2` as `<f1`, which parses as what it is.
 ///
 /// The version is 1.0: no array of [`MAX_AXES`] axes needs a longer header, only records do.
 ///

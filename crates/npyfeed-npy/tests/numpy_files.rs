@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use npyfeed_array::{ByteOrder, MemoryOrder};
+use npyfeed_array::{ByteOrder, Dtype, MemoryOrder};
 use npyfeed_npy::{Descr, Header, HeaderError, Limits, header_bytes};
 
 fn directory(name: &str) -> PathBuf {
@@ -127,6 +127,19 @@ fn headers_of_numbers_are_byte_for_byte_those_of_numpy_save() {
         compared += 1;
     }
     assert!(compared >= 60, "{compared} files compared");
+}
+
+#[test]
+fn dtypes_that_numpy_lacks_are_written_as_ml_dtypes_writes_them() {
+    // What `numpy.save` writes of `numpy.zeros(2, ml_dtypes...)`, NumPy 2.4 and `ml_dtypes` 0.6.
+    let written = [(Dtype::Bf16, "<V2"), (Dtype::F8E4M3, "<V1"), (Dtype::F8E5M2, "<f1")];
+    for (dtype, type_string) in written {
+        let text = format!("{{'descr': '{type_string}', 'fortran_order': False, 'shape': (2,), }} ");
+        let header = header_bytes(dtype, ByteOrder::Little, MemoryOrder::C, &[2]).unwrap();
+        assert!(header[10..].starts_with(text.as_bytes()), "{dtype}: {}", header.escape_ascii());
+    }
+    let lacking = Dtype::ALL.into_iter().filter(|dtype| dtype.is_unknown_to_numpy());
+    assert_eq!(lacking.count(), written.len());
 }
 
 /// What is wrong with a file: the header, the data, or elements that are no numbers.

@@ -7,11 +7,17 @@ use pyo3::types::{PyList, PyTuple};
 
 use crate::error::unsupported;
 
-/// NumPy's dtype for ours. NumPy has no bfloat16: its bits are handed out as uint16, and the Python side
-/// gives them their name.
+/// NumPy's dtype for ours. Of a dtype that NumPy lacks the bits are handed out, and the Python side gives
+/// them their name.
 pub(crate) fn of_dtype(py: Python<'_>, dtype: Dtype) -> PyResult<Bound<'_, PyArrayDescr>> {
-    let name = if dtype == Dtype::Bf16 { Dtype::U16.name() } else { dtype.name() };
-    PyArrayDescr::new(py, name)
+    PyArrayDescr::new(py, dtype.numpy_dtype().name())
+}
+
+/// Whether NumPy lacks the dtype of this name, so that [`of_dtype`] is for its bits.
+#[pyfunction]
+pub(crate) fn numpy_lacks(py: Python<'_>, dtype: &str) -> PyResult<bool> {
+    let dtype: Dtype = dtype.parse().map_err(|why: UnknownDtype| unsupported(py, why.to_string()))?;
+    Ok(dtype.is_unknown_to_numpy())
 }
 
 /// NumPy's dtype for the elements of an array, with their byte order.
@@ -32,6 +38,11 @@ fn of_descr<'py>(py: Python<'py>, descr: &Descr) -> PyResult<Bound<'py, PyArrayD
 
 /// A descr as `numpy.lib.format.dtype_to_descr` gives it.
 fn literal<'py>(py: Python<'py>, descr: &Descr) -> PyResult<Bound<'py, PyAny>> {
+    if let Ok((dtype, _)) = descr.number()
+        && dtype.is_unknown_to_numpy()
+    {
+        return Ok(dtype.numpy_dtype().type_string().into_pyobject(py)?.into_any());
+    }
     if let Some(type_string) = descr.type_string() {
         return Ok(type_string.into_pyobject(py)?.into_any());
     }

@@ -28,6 +28,8 @@ mod _native {
     #[pymodule_export]
     use super::dataset::PyDataset;
     #[pymodule_export]
+    use super::descr::numpy_lacks;
+    #[pymodule_export]
     use super::loader::{PyEpoch, PyLoader};
     #[pymodule_export]
     use super::save::save;

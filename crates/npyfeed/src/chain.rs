@@ -1,7 +1,7 @@
 //! From transforms to one pass: a chain is folded, transform by transform, into the dtype and shape that
 //! come out and the steps that lead there. Everything that can be wrong with a chain is found here.
 
-use npyfeed_array::{ByteOrder, Dtype, Layout, MemoryOrder};
+use npyfeed_array::{ByteOrder, Dtype, Kind, Layout, MemoryOrder};
 use npyfeed_kernel::{Arrangement, Pass, Step, rounded};
 
 use crate::error::{Error, Result};
@@ -97,6 +97,7 @@ impl Chain {
             )));
         }
         if dtype.is_float() {
+            refuse_narrow_float(dtype)?;
             self.steps.push(Step::Cast(dtype));
         } else if !self.dtype.widens_to(dtype) {
             return Err(Error::unsupported(format!(
@@ -118,6 +119,7 @@ impl Chain {
                 "scale=True expects a floating-point dtype, found {dtype}"
             )));
         }
+        refuse_narrow_float(dtype)?;
         let greatest = greatest_value(self.dtype).ok_or_else(|| {
             Error::unsupported(format!(
                 "scale=True is not defined for {}; cast without scale and divide with Normalize",
@@ -134,9 +136,9 @@ impl Chain {
     }
 
     fn add_normalize(&mut self, mean: &[f64], std: &[f64]) -> Result<()> {
-        if !self.dtype.is_float() {
+        if !self.dtype.holds_results() {
             return Err(Error::mismatch(format!(
-                "expected a floating-point sample, found {}; put ToTensor() or \
+                "expected a floating-point sample of 16 bits or more, found {}; put ToTensor() or \
                  ToDtype('float32', scale=True) before it",
                 self.describe()
             )));
@@ -210,24 +212,25 @@ impl Chain {
     }
 }
 
+/// 8-bit floats are read, not written: which numbers overflow, and to what, is not the same everywhere.
+fn refuse_narrow_float(dtype: Dtype) -> Result<()> {
+    if dtype.holds_results() {
+        return Ok(());
+    }
+    Err(Error::unsupported(format!(
+        "a cast to {dtype} is not supported, 8-bit floats are only read: expected float16, bfloat16, float32 or \
+         float64; narrow the batch with the framework, as tensor.to(torch.{dtype})"
+    )))
+}
+
 /// The number that `scale` maps to 1. torchvision defines none for u32 and u64.
 #[expect(clippy::cast_precision_loss, reason = "torchvision divides by the nearest f64 too")]
 fn greatest_value(dtype: Dtype) -> Option<f64> {
-    match dtype {
-        Dtype::Bool => Some(1.0),
-        Dtype::U8 => Some(u8::MAX.into()),
-        Dtype::I8 => Some(i8::MAX.into()),
-        Dtype::I16 => Some(i16::MAX.into()),
-        Dtype::U16 => Some(u16::MAX.into()),
-        Dtype::I32 => Some(i32::MAX.into()),
-        Dtype::I64 => Some(i64::MAX as f64),
-        Dtype::U32
-        | Dtype::U64
-        | Dtype::F16
-        | Dtype::Bf16
-        | Dtype::F32
-        | Dtype::F64
-        | Dtype::C64
-        | Dtype::C128 => None,
+    let greatest = || dtype.integer_range().map(|(_, greatest)| greatest as f64);
+    match dtype.kind() {
+        Kind::Bool => Some(1.0),
+        Kind::Signed => greatest(),
+        Kind::Unsigned if dtype.item_bytes() < 4 => greatest(),
+        Kind::Unsigned | Kind::Float | Kind::Complex => None,
     }
 }

@@ -59,7 +59,8 @@ pub use dataset::{ColumnSource, Dataset, DatasetBuilder};
 pub use error::{Error, ErrorKind, Result};
 pub use loader::{Epoch, Loader, LoaderBuilder};
 pub use npyfeed_array::{
-    ArrayView, ByteOrder, Dtype, Element, Grid, Layout, LayoutError, MemoryOrder, UnknownDtype,
+    ArrayView, ByteOrder, Dtype, Element, F8E4M3, F8E5M2, Framework, Grid, Kind, Layout, LayoutError,
+    MemoryOrder, UnknownDtype,
 };
 pub use npyfeed_io::{Memory, Mode};
 pub use npyfeed_npy::{
