@@ -64,6 +64,6 @@ pub use descr::{Descr, Field, TimeUnit};
 pub use error::HeaderError;
 pub use header::{Header, Version};
 pub use limits::{DEFAULT_HEADER_BYTES, Limits, MAX_AXES, MAX_DEPTH, MAX_ITEM_BYTES};
-pub use npz::{ArchiveError, Directory, MAX_INFLATE_RATIO, MAX_MEMBERS, Member, Method};
+pub use npz::{ArchiveError, Directory, MAX_DIRECTORY_BYTES, MAX_INFLATE_RATIO, MAX_MEMBERS, Member, Method};
 pub use unsupported::UnsupportedDescr;
 pub use write::{DescrTooLong, TooManyAxes, header_bytes, header_bytes_of_descr};

@@ -1,7 +1,7 @@
 //! What an .npz file says of itself: the directory of a zip archive, and the bytes of its members.
 //!
-//! What comes in are the bytes of the file, of which only the directory, at the end, is touched; what goes
-//! out is a [`Directory`] or the byte that is wrong. A [`Member`] then finds its own bytes, inflates them
+//! What comes in are the bytes of the file, of which only the directory, at the end, is touched, and that is
+//! copied before it is parsed: the file may be mapped, and another process may write to it. What goes out is a [`Directory`] or the byte that is wrong. A [`Member`] then finds its own bytes, inflates them
 //! into memory that the caller brings, and checks them. Source of the rules: APPNOTE.TXT 6.3.10 (PKWARE)
 //! and, where it leaves room, what `numpy.savez` writes and Python's `zipfile` reads.
 //!
@@ -30,10 +30,15 @@ pub use error::ArchiveError;
 pub use member::{MAX_INFLATE_RATIO, Member, Method};
 
 use end::End;
+use fields::Excerpt;
 
 /// The most members that an archive may have. NumPy has no limit; the largest archives seen, one sample a
 /// member, had some 100,000.
 pub const MAX_MEMBERS: usize = 1 << 20;
+
+/// The largest directory that is read: 256 MiB, as many members as there may be with names of 200 letters.
+/// It is copied before it is parsed, since what is mapped need not hold still.
+pub const MAX_DIRECTORY_BYTES: usize = 1 << 28;
 
 /// The members of an archive: read from its directory and checked against each other and the file's size.
 ///
@@ -70,10 +75,11 @@ impl Directory {
     /// [`ArchiveError`], with the byte of the file that is wrong.
     pub fn parse(file: &[u8]) -> Result<Directory, ArchiveError> {
         let end = End::find(file)?;
+        let directory = Excerpt::copy(file, end.directory.clone());
         let mut members = Vec::new();
         let mut offset = end.directory.start;
         for _ in 0..end.member_count {
-            let (member, next) = entry::read(file, offset, &end)?;
+            let (member, next) = entry::read(&directory, offset, end.prefix_bytes)?;
             members.push(member);
             offset = next;
         }
