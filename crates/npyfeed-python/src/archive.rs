@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use npyfeed::{Archive, Content, CrcCheck};
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::array::PyArray;
 use crate::error::to_python;
@@ -17,9 +17,11 @@ pub(crate) struct PyArchive {
 }
 
 impl PyArchive {
-    /// `check_crc`: hold every member against its CRC-32, not only those that are inflated.
-    pub(crate) fn new(archive: Archive, check_crc: bool) -> PyArchive {
+    /// `check_crc`: hold every member against its CRC-32, not only those that are inflated. `memory_bytes`: how
+    /// many bytes of inflated members are kept, if not as many as usual.
+    pub(crate) fn new(archive: Archive, check_crc: bool, memory_bytes: Option<usize>) -> PyArchive {
         let archive = if check_crc { archive.with_crc_check(CrcCheck::All) } else { archive };
+        let archive = memory_bytes.map_or_else(|| archive.clone(), |bytes| archive.with_memory(bytes));
         PyArchive { archive }
     }
 }
@@ -43,10 +45,25 @@ impl PyArchive {
         let known = name.extract::<&str>().ok().filter(|name| self.archive.contains(name));
         let name = known.ok_or_else(|| self.no_member(name))?;
         let content = py.detach(|| self.archive.get(name)).map_err(|error| to_python(py, error))?;
-        match content {
-            Content::Array(array) => Ok(Bound::new(py, PyArray { array })?.into_any()),
-            Content::Bytes(bytes) => Ok(PyBytes::new(py, &bytes).into_any()),
+        to_object(py, content)
+    }
+
+    #[pyo3(signature = (*names))]
+    fn load<'py>(&self, py: Python<'py>, names: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyDict>> {
+        if let Some(missing) = names.iter().find(|name| !self.__contains__(name)) {
+            return Err(self.no_member(&missing));
         }
+        let asked: Vec<String> = names.extract()?;
+        let names: Vec<&str> = match asked[..] {
+            [] => self.archive.names().collect(),
+            [..] => asked.iter().map(String::as_str).collect(),
+        };
+        let contents = py.detach(|| self.archive.load(&names)).map_err(|error| to_python(py, error))?;
+        let loaded = PyDict::new(py);
+        for (name, content) in names.into_iter().zip(contents) {
+            loaded.set_item(name, to_object(py, content)?)?;
+        }
+        Ok(loaded)
     }
 
     #[pyo3(signature = (name, default=None))]
@@ -84,6 +101,13 @@ impl PyArchive {
     fn no_member(&self, name: &Bound<'_, PyAny>) -> PyErr {
         let (path, names) = (self.archive.path().display(), self.archive.listed());
         PyKeyError::new_err(format!("there is no member {name:?} in '{path}', it has {names}"))
+    }
+}
+
+fn to_object(py: Python<'_>, content: Content) -> PyResult<Bound<'_, PyAny>> {
+    match content {
+        Content::Array(array) => Ok(Bound::new(py, PyArray { array })?.into_any()),
+        Content::Bytes(bytes) => Ok(PyBytes::new(py, &bytes).into_any()),
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct PyArray {
 pub(crate) fn open(py: Python<'_>, path: PathBuf, check_crc: bool) -> PyResult<Bound<'_, PyAny>> {
     match py.detach(|| npyfeed::open_any(path)).map_err(|error| to_python(py, error))? {
         Opened::Array(array) => Ok(Bound::new(py, PyArray { array })?.into_any()),
-        Opened::Archive(archive) => Ok(Bound::new(py, PyArchive::new(archive, check_crc))?.into_any()),
+        Opened::Archive(archive) => Ok(Bound::new(py, PyArchive::new(archive, check_crc, None))?.into_any()),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Arrays in an .npz file.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use npyfeed_array::Buffer;
 use npyfeed_io::{Memory, Section, Source};
@@ -10,6 +10,8 @@ use npyfeed_npy::{Directory, Member, Method};
 
 use crate::array::Array;
 use crate::error::{Error, Result};
+use crate::inflated::{DEFAULT_KEPT_BYTES, Inflated};
+use crate::load_many::load_many;
 use crate::open::{map_file, open_member};
 
 /// What an .npy file starts with; a member that does is an array, whatever its name.
@@ -29,8 +31,10 @@ pub enum CrcCheck {
 ///
 /// A member that is stored (`numpy.savez`) is an array over the mapped file, not copied. One that is
 /// deflated (`numpy.savez_compressed`) is inflated when it is asked for, by the thread that asks, several
-/// side by side if several threads do; it is kept as long as an [`Array`] over it lives, so that asking
-/// twice gives the same bytes. Clones share all that.
+/// side by side if several threads do; [`load`](Archive::load) does so with threads of its own. It is shared as
+/// long as an [`Array`] over it lives, so that asking twice gives the same bytes, and the archive keeps those
+/// last used up to [`DEFAULT_KEPT_BYTES`], or as [`with_memory`](Archive::with_memory) says. Clones share all that.
+/// After a fork the child inflates what it needs itself, whatever its parent was doing.
 ///
 /// ```no_run
 /// use npyfeed::{Archive, Dataset};
@@ -54,17 +58,10 @@ struct Inner {
     path: Box<Path>,
     directory: Directory,
     crc_check: CrcCheck,
-    /// One for each member of the directory.
-    uses: Box<[Use]>,
-}
-
-/// What is known of a member since it was first used.
-#[derive(Debug, Default)]
-struct Use {
-    /// Its inflated bytes, while someone has them. Locked while it is inflated, so that two threads that ask
-    /// for one member inflate it once.
-    inflated: Mutex<Weak<Memory>>,
-    is_checked: AtomicBool,
+    kept_bytes: usize,
+    inflated: Inflated,
+    /// Of each stored member, whether it was held against its CRC.
+    is_checked: Box<[AtomicBool]>,
 }
 
 /// A member of an archive: what `numpy.load` gives for it.
@@ -92,17 +89,41 @@ impl Archive {
     pub(crate) fn read(file: Arc<dyn Source>, path: &Path) -> Result<Archive> {
         let directory =
             Directory::parse(file.bytes()).map_err(|why| Error::bad_archive(file.name(), &why).on(path))?;
-        let uses = directory.members().iter().map(|_| Use::default()).collect();
-        let inner = Inner { file, path: path.into(), directory, crc_check: CrcCheck::default(), uses };
-        Ok(Archive(Arc::new(inner)))
+        let path = path.into();
+        Ok(Archive::with(file, path, directory, CrcCheck::default(), DEFAULT_KEPT_BYTES))
+    }
+
+    fn with(
+        file: Arc<dyn Source>,
+        path: Box<Path>,
+        directory: Directory,
+        crc_check: CrcCheck,
+        kept_bytes: usize,
+    ) -> Archive {
+        let member_count = directory.members().len();
+        let inflated = Inflated::new(member_count, kept_bytes);
+        let is_checked = (0..member_count).map(|_| AtomicBool::new(false)).collect();
+        Archive(Arc::new(Inner { file, path, directory, crc_check, kept_bytes, inflated, is_checked }))
     }
 
     /// The same archive, with another choice of what is checked; it shares no inflated bytes with this one.
     #[must_use]
     pub fn with_crc_check(&self, crc_check: CrcCheck) -> Archive {
-        let (file, directory) = (Arc::clone(&self.0.file), self.0.directory.clone());
-        let uses = directory.members().iter().map(|_| Use::default()).collect();
-        Archive(Arc::new(Inner { file, path: self.0.path.clone(), directory, crc_check, uses }))
+        let Inner { file, path, directory, kept_bytes, .. } = &*self.0;
+        Archive::with(Arc::clone(file), path.clone(), directory.clone(), crc_check, *kept_bytes)
+    }
+
+    /// The same archive, which keeps at most `kept_bytes` of inflated members that nobody has any more, those
+    /// last used; it shares no inflated bytes with this one. A member larger than that is not kept. 0: none.
+    ///
+    /// ```no_run
+    /// let archive = npyfeed::Archive::open("arrays.npz")?.with_memory(4 << 30);
+    /// # Ok::<(), npyfeed::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_memory(&self, kept_bytes: usize) -> Archive {
+        let Inner { file, path, directory, crc_check, .. } = &*self.0;
+        Archive::with(Arc::clone(file), path.clone(), directory.clone(), *crc_check, kept_bytes)
     }
 
     /// The number of members.
@@ -162,6 +183,27 @@ impl Archive {
         self.0.content(place).map_err(|error| error.on(self.path()))
     }
 
+    /// The members called `names`, each as [`get`](Archive::get) gives it, in that order. Deflated ones are
+    /// inflated side by side, by as many threads as the CPU has; none of them outlives the call.
+    ///
+    /// # Errors
+    /// Those of [`get`](Archive::get): the one of the earliest name that has one. Whether the names are there
+    /// is looked at first.
+    ///
+    /// ```no_run
+    /// let archive = npyfeed::Archive::open("arrays.npz")?;
+    /// let names: Vec<&str> = archive.names().collect();
+    /// let contents = archive.load(&names)?;
+    /// # Ok::<(), npyfeed::Error>(())
+    /// ```
+    pub fn load(&self, names: &[&str]) -> Result<Vec<Content>> {
+        let find = |name: &&str| self.0.directory.find(name).ok_or_else(|| self.no_member(name));
+        let places: Vec<usize> = names.iter().map(find).collect::<Result<_>>()?;
+        let deflated_count = places.iter().filter(|&&place| self.0.is_deflated(place)).count();
+        let open = |index: usize| self.0.content(places[index]).map_err(|error| error.on(self.path()));
+        load_many(places.len(), deflated_count, open)
+    }
+
     fn no_member(&self, name: &str) -> Error {
         let (file, names) = (self.0.file.name(), self.listed());
         Error::mismatch(format!("there is no member '{}' in '{file}', it has {names}", printable(name)))
@@ -198,6 +240,13 @@ impl Inner {
         }
     }
 
+    fn is_deflated(&self, place: usize) -> bool {
+        match self.directory.members()[place].method() {
+            Method::Deflated => true,
+            Method::Stored | Method::Other(_) => false,
+        }
+    }
+
     /// The bytes of a stored member, where they lie in the file.
     fn stored(&self, place: usize, member: &Member) -> Result<Arc<dyn Source>> {
         let bad = |why| Error::bad_archive(self.file.name(), &why);
@@ -205,7 +254,7 @@ impl Inner {
         let section = Section::new(self.name_of(member), Arc::clone(&self.file), range);
         let section =
             section.ok_or_else(|| Error::new(crate::ErrorKind::Internal, "a member outside its archive"))?;
-        let is_checked = &self.uses[place].is_checked;
+        let is_checked = &self.is_checked[place];
         if self.crc_check == CrcCheck::All && !is_checked.load(Ordering::Relaxed) {
             member.check_crc(section.bytes()).map_err(bad)?;
             // Once: what the user writes over the bytes later is no damage.
@@ -216,10 +265,10 @@ impl Inner {
 
     /// The bytes of a deflated member, which are those that others have already, if any do.
     fn inflated(&self, place: usize, member: &Member) -> Result<Arc<dyn Source>> {
-        let mut kept = self.uses[place].inflated.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(memory) = kept.upgrade() {
-            return Ok(memory);
-        }
+        Ok(self.inflated.get_or_inflate(place, || self.inflate(member))?)
+    }
+
+    fn inflate(&self, member: &Member) -> Result<Memory> {
         let bad = |why| Error::bad_archive(self.file.name(), &why);
         let file = self.file.bytes();
         let range = member.data_range(file).map_err(bad)?;
@@ -230,9 +279,7 @@ impl Inner {
         let inflated = member.inflate(&file[range], buffer.bytes_mut());
         self.file.check().map_err(|why| Error::changed(self.file.name(), why))?;
         inflated.map_err(bad)?;
-        let memory = Arc::new(Memory::own(name, buffer));
-        *kept = Arc::downgrade(&memory);
-        Ok(memory)
+        Ok(Memory::own(name, buffer))
     }
 
     fn name_of(&self, member: &Member) -> String {

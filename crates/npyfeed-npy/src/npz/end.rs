@@ -12,8 +12,8 @@ use super::error::ArchiveError;
 use super::fields::{END_SIGNATURE, Excerpt, u16_at, u32_at, u64_at};
 use super::{MAX_DIRECTORY_BYTES, MAX_MEMBERS};
 
-pub(super) const END_BYTES: usize = 22;
-pub(super) const LOCATOR_BYTES: usize = 20;
+const END_BYTES: usize = 22;
+const LOCATOR_BYTES: usize = 20;
 pub(super) const WIDE_END_BYTES: usize = 56;
 const MAX_COMMENT_BYTES: usize = u16::MAX as usize;
 pub(super) const LOCATOR_SIGNATURE: [u8; 4] = *b"PK\x06\x07";

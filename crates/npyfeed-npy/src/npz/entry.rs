@@ -8,7 +8,7 @@ use super::member::{Facts, Member, Method};
 pub(super) const ENTRY_BYTES: usize = 46;
 
 /// The bit of the flags that says: the name is UTF-8.
-const UTF8: u16 = 1 << 11;
+pub(super) const UTF8: u16 = 1 << 11;
 
 /// The letters of code page 437 beyond ASCII, in which names without that bit are written.
 const CODE_PAGE_437: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐\
@@ -71,7 +71,7 @@ pub(super) fn decode(name: &[u8], flags: u16, offset: usize) -> Result<Box<str>,
 }
 
 /// Refuses names that would lead elsewhere if someone took them for paths, or that readers see differently.
-fn check_name(name: &str, offset: usize) -> Result<(), ArchiveError> {
+pub(super) fn check_name(name: &str, offset: usize) -> Result<(), ArchiveError> {
     let expected = if name.is_empty() {
         "of at least one letter"
     } else if name.contains('\0') {

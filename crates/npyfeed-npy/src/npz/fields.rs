@@ -15,7 +15,7 @@ pub(super) const LOCAL_BYTES: usize = 30;
 pub(super) const SEE_ZIP64: u64 = 0xffff_ffff;
 
 /// The extra field that has the sizes and offsets of 64 bits.
-const ZIP64_FIELD: u16 = 1;
+pub(super) const ZIP64_FIELD: u16 = 1;
 
 /// A copy of some bytes of a file, which are asked for by their places in the file.
 ///

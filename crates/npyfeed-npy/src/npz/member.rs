@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use libdeflater::{Crc, DecompressionError, Decompressor};
+use libdeflater::{DecompressionError, Decompressor};
 
+use super::crc::Crc;
 use super::entry::decode;
 use super::error::{ArchiveError, quoted};
 use super::fields::{Excerpt, LOCAL_BYTES, LOCAL_SIGNATURE, u16_at, u32_at, widen};

@@ -11,23 +11,29 @@
 //!
 //! Why our own: of the crates that read zip, `zip` 9.4 keys members by name, so that duplicates vanish, and
 //! `rc-zip` 5.4 guesses the encoding of names and copies the directory before it counts; neither holds the
-//! local headers against the directory or says at which byte something is wrong. Inflating is libdeflate's.
+//! local headers against the directory or says at which byte something is wrong. Of those that write, `zip` aligns
+//! data, not the elements behind an .npy header. Inflating is libdeflate's.
 //!
 //! | question | answer | file |
 //! |---|---|---|
 //! | where is the directory? | `End::find` | `end.rs` |
 //! | what does it say of a member? | `entry::read` | `entry.rs` |
 //! | where are its bytes, and what are they? | [`Member::data_range`], [`Member::inflate`] | `member.rs` |
+//! | what stands around the bytes of a new one? | [`ArchiveWriter`] | `write.rs` |
 //! | what went wrong, at which byte? | [`ArchiveError`] | `error.rs` |
 
+mod crc;
 mod end;
 mod entry;
 mod error;
 mod fields;
 mod member;
+mod write;
 
+pub use crc::Crc;
 pub use error::ArchiveError;
 pub use member::{MAX_INFLATE_RATIO, Member, Method};
+pub use write::{ArchiveWriter, NewMember, Written};
 
 use end::End;
 use fields::Excerpt;
