@@ -82,11 +82,11 @@ class Archive(Mapping[str, Any]):
 
     A stored member (`numpy.savez`) is mapped where it lies and not copied; it may start at any byte, so an
     ndarray over it may not be aligned (`array.flags.aligned`), unless `npyfeed.save_npz` wrote it. A deflated
-    one (`numpy.savez_compressed`) is inflated when it is asked for and checked against its CRC-32. It is shared
-    while an `Array` or ndarray over it lives, and the archive keeps those last used, 256 MiB at most, so that
-    `archive["x"][0]`, `archive["x"][1]` inflates once: asking again gives the same memory, with what was written
-    to it. Several threads inflate several members side by side, and so does `load`. After a fork the child
-    inflates what it needs for itself.
+    one (`numpy.savez_compressed`) is inflated when it is asked for and checked against its CRC-32. It is
+    shared while an `Array` or ndarray over it lives, and the archive keeps those last used, 256 MiB at most,
+    so that `archive["x"][0]`, `archive["x"][1]` inflates once: asking again gives the same memory, with what
+    was written to it. Several threads inflate several members side by side, and so does `load`. After a fork
+    the child inflates what it needs for itself.
 
     Raises on `archive[name]`:
         KeyError: there is no such member.
@@ -116,9 +116,10 @@ class Archive(Mapping[str, Any]):
     def get(self, name: str, default: Any = None) -> Any:
         """The member, or `default` if there is none of that name."""
     def load(self, *names: str) -> dict[str, Any]:
-        """The members of these names, or all, as `archive[name]` gives them: deflated ones inflated side by side.
+        """The members of these names, or all, as `archive[name]` gives them, by the names asked for.
 
-        As many threads as the CPU has inflate, and have ended when this returns. Stored members are not read.
+        Deflated ones are inflated side by side, by as many threads as the CPU has, which have ended when this
+        returns. Stored ones are not read.
 
         Raises:
             KeyError: there is no such member; nothing is inflated then.
@@ -192,7 +193,7 @@ class Array:
 def save(
     path: str, description: Description, chunks: Iterator[np.ndarray[Any, np.dtype[np.uint8]]]
 ) -> None: ...
-def save_npz(path: str, members: Sequence[Member], compressed: bool) -> None: ...  # noqa: FBT001
+def save_npz(path: str, members: Sequence[Member], compressed: bool) -> None: ...
 
 @final
 class Writer:

@@ -19,18 +19,18 @@ def save_npz(
 ) -> None:
     """Saves arrays as an .npz file, of the names and contents that `numpy.savez` gives it.
 
-    As in `numpy.savez`, named arrays come first, in their order, then the others as `arr_0`, `arr_1`, ... The
-    file is there whole or not at all, as with `npyfeed.save`, and the same arrays give the same bytes. They are
-    not NumPy's bytes: the elements of a stored member start at a multiple of 64 bytes in the file, so that an
-    array or tensor over the mapped file is aligned. Arrays are written in pieces and need no memory beside.
+    As in `numpy.savez`, named arrays come first, in their order, then the others as `arr_0`, `arr_1`, ...
+    The file is there whole or not at all, as with `npyfeed.save`, and the same arrays give the same bytes.
+    They are not NumPy's bytes: the elements of a stored member start at a multiple of 64 bytes in the file,
+    so that an array or tensor over the mapped file is aligned. What lies together is written without a copy.
 
     Args:
         path: the file. As in `numpy.savez`, `.npz` is appended unless it ends so.
         arrays: what `npyfeed.save` takes.
         compressed: deflate the members, as `numpy.savez_compressed`: a smaller file, written and read more
             slowly. Stored members are opened without being read.
-        named_arrays: the same, by name. A name may have any letters and `/`, as in `**{"block/weight": array}`;
-            `compressed` is the one name that an array cannot have here.
+        named_arrays: the same, by name. A name may have any letters and `/`, as in
+            `**{"block/weight": array}`; `compressed` is the one name that an array cannot have here.
 
     Raises:
         MismatchError: an array without a name would get that of a named one, or a name is one that
@@ -55,8 +55,8 @@ def save_npz(
         name = f"arr_{index}"
         if name in named_arrays:
             raise MismatchError(
-                f"{doing}: expected other names than those of arrays without one, found '{name}' given twice: "
-                f"name array {index} too"
+                f"{doing}: expected other names than those of arrays without one, found '{name}' given "
+                f"twice: name array {index} too"
             )
         all_arrays[name] = array
     # All are described before the first is written: what cannot be saved is told at once.

@@ -3,8 +3,7 @@
 //! The bytes of a member pass through once: they go to the file as they come, and their CRC and size are counted
 //! on the way. Only then is its local header written a second time, over the first one; the file is not in its
 //! place yet ([`AtomicFile`]), so nobody sees the one without the numbers. A pass before the first, to know them
-//! in advance, would read every array twice, and an array that someone writes to meanwhile would get a CRC that
-//! is not its own.
+//! in advance, would read every array twice, and gather twice what does not lie together.
 //!
 //! Deflating is zlib's, at NumPy's level: it takes pieces. libdeflate, which inflates here, wants the whole member
 //! and room for another, and an array need not fit in memory once.
