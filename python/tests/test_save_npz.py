@@ -3,6 +3,8 @@
 import os
 import signal
 import struct
+import subprocess
+import sys
 import threading
 import tracemalloc
 import warnings
@@ -240,6 +242,31 @@ def test_an_interrupt_leaves_the_old_file_and_nothing_else(tmp_path: Path, *, co
     thread.join()
     assert names(tmp_path) == ["x.npz"]
     np.testing.assert_array_equal(np.load(path)["kept"], np.arange(3))
+
+
+FULL_DISK = """
+import resource, signal, sys
+import numpy as np, npyfeed as nf
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+noise = np.random.default_rng(0).normal(size=1_000_000)
+for compressed in False, True:
+    try:
+        nf.save_npz(sys.argv[1], small=np.arange(3), large=noise, compressed=compressed)
+    except OSError as error:
+        assert error.errno == 27 and error.filename == sys.argv[1], error
+    else:
+        sys.exit("saved more than the system takes")
+"""
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    nf.save_npz(path, kept=np.arange(3))
+    before = path.read_bytes()
+    subprocess.run([sys.executable, "-c", FULL_DISK, str(path)], check=True)
+    assert names(tmp_path) == ["x.npz"]
+    assert path.read_bytes() == before
 
 
 @BOTH

@@ -94,6 +94,8 @@ pub struct NpzWriter {
     records: ArchiveWriter,
     compression: Compression,
     member: Option<Member>,
+    /// Some bytes did not get into the file, and no more are worth it.
+    has_failed: bool,
 }
 
 /// The member that is being written.
@@ -120,7 +122,7 @@ impl NpzWriter {
     /// Those of [`AtomicFile::create`].
     pub fn create(path: impl AsRef<Path>, compression: Compression) -> Result<NpzWriter> {
         let file = AtomicFile::create(path)?;
-        Ok(NpzWriter { file, records: ArchiveWriter::new(), compression, member: None })
+        Ok(NpzWriter { file, records: ArchiveWriter::new(), compression, member: None, has_failed: false })
     }
 
     /// Ends the member before and begins one called `name`: `header`, which is that of an .npy file, and behind it
@@ -141,7 +143,8 @@ impl NpzWriter {
         };
         let member = NewMember { key: name, method, plain_bytes: expected_bytes, element_offset };
         let local_header = self.records.begin(&member).map_err(|why| self.refuse(name, &why))?;
-        self.file.write(&local_header)?;
+        let appended = self.file.write(&local_header);
+        self.noting(appended)?;
         let (crc, written) = (Crc::new(), Written::default());
         self.member = Some(Member { name: name.to_owned(), expected_bytes, crc, written, deflate });
         self.write(header)
@@ -161,11 +164,12 @@ impl NpzWriter {
         };
         member.crc.update(bytes);
         member.written.plain_bytes += bytes.len() as u64;
-        member.written.compressed_bytes += match &mut member.deflate {
-            None => self.file.write(bytes).map(|()| bytes.len() as u64)?,
-            Some(deflate) => deflate.write(bytes, &mut self.file)?,
+        let appended = match &mut member.deflate {
+            None => self.file.write(bytes).map(|()| bytes.len() as u64),
+            Some(deflate) => deflate.write(bytes, &mut self.file),
         };
-        Ok(())
+        member.written.compressed_bytes += appended.as_ref().unwrap_or(&0);
+        self.noting(appended).map(drop)
     }
 
     /// Ends the last member and puts the file in its place, on disk.
@@ -184,18 +188,27 @@ impl NpzWriter {
 
     /// Ends the member under way, if there is one: its local header is written anew.
     fn end(&mut self) -> Result<()> {
+        if self.has_failed {
+            let why = std::io::Error::other("an earlier write failed, and the archive would lack its bytes");
+            return Err(Error::cannot_write(self.file.path(), why));
+        }
         let Some(mut member) = self.member.take() else { return Ok(()) };
         let missing_bytes = member.missing_bytes();
         if missing_bytes > 0 {
             let name = &member.name;
             return Err(self.mismatch(&format!("member '{name}': expected {missing_bytes} bytes more")));
         }
-        if let Some(deflate) = &mut member.deflate {
-            member.written.compressed_bytes += deflate.finish(&mut self.file)?;
-        }
+        let appended = member.deflate.as_mut().map_or(Ok(0), |deflate| deflate.finish(&mut self.file));
+        member.written.compressed_bytes += self.noting(appended)?;
         let written = Written { crc: member.crc.sum(), ..member.written };
         let (offset, header) = self.records.end(written).map_err(|why| self.refuse(&member.name, &why))?;
-        self.file.write_over(offset, &header)
+        let written = self.file.write_over(offset, &header);
+        self.noting(written)
+    }
+
+    fn noting<T>(&mut self, written: Result<T>) -> Result<T> {
+        self.has_failed |= written.is_err();
+        written
     }
 
     fn refuse(&self, name: &str, why: &ArchiveError) -> Error {
@@ -275,6 +288,19 @@ mod tests {
             assert_eq!(writer.finish().unwrap_err().kind(), ErrorKind::Mismatch);
             assert!(folder.path().read_dir().unwrap().next().is_none());
         }
+    }
+
+    #[test]
+    fn after_a_failed_write_there_is_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = NpzWriter::create(folder.path().join("x.npz"), Compression::Stored).unwrap();
+        writer.begin("x", HEADER, 0).unwrap();
+        writer
+            .noting(Err::<(), _>(Error::system("write", std::io::ErrorKind::StorageFull.into())))
+            .unwrap_err();
+        assert_eq!(writer.begin("y", HEADER, 0).unwrap_err().kind(), ErrorKind::Io);
+        assert_eq!(writer.finish().unwrap_err().kind(), ErrorKind::Io);
+        assert!(folder.path().read_dir().unwrap().next().is_none());
     }
 
     #[test]
