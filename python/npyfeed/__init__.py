@@ -17,6 +17,7 @@ from npyfeed.dataset import ColumnSpec, Dataset
 from npyfeed.errors import FormatError, MismatchError, UnsupportedError
 from npyfeed.loader import Loader, Stats
 from npyfeed.save import save
+from npyfeed.save_npz import save_npz
 from npyfeed.writer import Writer
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "__version__",
     "open",
     "save",
+    "save_npz",
 ]
 
 Mapping.register(Archive)

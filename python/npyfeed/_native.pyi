@@ -21,6 +21,7 @@ __all__ = [
     "numpy_lacks",
     "open",
     "save",
+    "save_npz",
 ]
 
 __version__: str
@@ -46,6 +47,15 @@ class Description(TypedDict):
     fortran_order: bool
     shape: tuple[int, ...]
 
+@type_check_only
+class Member(TypedDict):
+    """A member of an archive that is to be written."""
+
+    name: str
+    description: Description
+    data_bytes: int
+    chunks: Iterator[np.ndarray[Any, np.dtype[np.uint8]]]
+
 def numpy_lacks(dtype: str) -> bool:
     """Whether NumPy has no dtype of this name: bfloat16 and 8-bit floats, whose bits it is handed instead.
 
@@ -59,6 +69,7 @@ def open(
     mode: Literal["c", "r", "r+"] = "c",
     dtype: object | None = None,
     check_crc: bool = False,
+    memory: int | None = None,
     max_header_size: int | None = None,
 ) -> Any:
     """Opens an .npy file as an `Array`, an .npz file as an `Archive`: the bytes decide, not the name.
@@ -80,6 +91,7 @@ def open(
             member used.
         check_crc: hold also the stored members of an .npz file against their CRC-32, at their first use,
             for a pass over their bytes. Deflated ones are always checked.
+        memory: the most bytes of inflated members that an archive keeps for their next use; `None`: 256 MiB.
         max_header_size: the most bytes that a header may have; `None`: 1 MiB.
 
     Raises:
@@ -107,9 +119,12 @@ class Archive(Mapping[str, Any]):
     `numpy.load` has it. `archive["x"]` is an `Array`; a member that is no .npy file is its bytes.
 
     A stored member (`numpy.savez`) is mapped where it lies and not copied; it may start at any byte, so an
-    ndarray over it may not be aligned (`array.flags.aligned`). A deflated one (`numpy.savez_compressed`) is
-    inflated when it is asked for, checked against its CRC-32, and kept while an `Array` or ndarray over it
-    lives: asking again gives the same memory. Several threads inflate several members side by side.
+    ndarray over it may not be aligned (`array.flags.aligned`), unless `npyfeed.save_npz` wrote it. A deflated
+    one (`numpy.savez_compressed`) is inflated when it is asked for and checked against its CRC-32. It is
+    shared while an `Array` or ndarray over it lives, and the archive keeps those last used, 256 MiB at most,
+    so that `archive["x"][0]`, `archive["x"][1]` inflates once: asking again gives the same memory, with what
+    was written to it. Several threads inflate several members side by side, and so does `load`. After a fork
+    the child inflates what it needs for itself.
 
     Raises on `archive[name]`:
         KeyError: there is no such member.
@@ -145,6 +160,17 @@ class Archive(Mapping[str, Any]):
     def __len__(self) -> int: ...
     def get(self, name: str, default: Any = None) -> Any:
         """The member, or `default` if there is none of that name."""
+    def load(self, *names: str) -> dict[str, Any]:
+        """The members of these names, or all, as `archive[name]` gives them, by the names asked for.
+
+        Deflated ones are inflated side by side, by as many threads as the CPU has, which have ended when this
+        returns. Stored ones are not read.
+
+        Raises:
+            KeyError: there is no such member; nothing is inflated then.
+            FormatError, UnsupportedError: as `archive[name]`, for the earliest name that has an error.
+
+        """
     def keys(self) -> KeysView[str]:
         """The names."""
     def values(self) -> ValuesView[Any]:
@@ -257,6 +283,7 @@ class Array:
 def save(
     path: str, description: Description, chunks: Iterator[np.ndarray[Any, np.dtype[np.uint8]]]
 ) -> None: ...
+def save_npz(path: str, members: Sequence[Member], compressed: bool) -> None: ...
 
 @final
 class Writer:

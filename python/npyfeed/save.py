@@ -50,7 +50,7 @@ def save(path: str | os.PathLike[str], array: Any) -> None:  # noqa: ANN401, wha
     target = npy_path(path)
     doing = f"cannot write '{target}'"
     plain = as_ndarray(doing, array)
-    _native.save(target, describe(doing, plain), _chunks(plain))
+    _native.save(target, describe(doing, plain), chunks(plain))
 
 
 def npy_path(path: str | os.PathLike[str]) -> str:
@@ -106,7 +106,7 @@ def _raw(array: AnyArray) -> AnyArray:
     return array.view(f"V{array.itemsize}")
 
 
-def _chunks(array: AnyArray) -> Iterator["np.ndarray[Any, np.dtype[np.uint8]]"]:
+def chunks(array: AnyArray) -> Iterator["np.ndarray[Any, np.dtype[np.uint8]]"]:
     """The bytes that follow the header of `array`."""
     if array.flags.c_contiguous or array.nbytes == 0:
         yield bytes_of(array)

@@ -124,7 +124,18 @@ def rust_functions(file: str, text: str) -> Iterator[Function]:
         parameters = split_at_commas(code[opening + 1 : last])
         own = bool(parameters) and re.match(r"(&\s*('\w+\s+)?)?(mut\s+)?self\b", parameters[0]) is not None
         first_line, last_line = line_of(code, found.start()), line_of(code, end_of_function(code, last + 1))
-        yield Function(f"{file}:{first_line}", found[1], last_line - first_line + 1, len(parameters) - own)
+        count = len(parameters) - own - keyword_only(code[: found.start()])
+        yield Function(f"{file}:{first_line}", found[1], last_line - first_line + 1, count)
+
+
+PYTHON_SIGNATURE = re.compile(r"#\[pyo3\(signature = \(([^#]*)\)\)\]\s*(pub(\([a-z]+\))?\s+)?$")
+
+
+def keyword_only(before: str) -> int:
+    """How many parameters Python passes by name only to the Rust function that `before` leads up to."""
+    found = PYTHON_SIGNATURE.search(before)
+    names = split_at_commas(found[1]) if found else []
+    return len(names) - names.index("*") - 1 if "*" in names else 0
 
 
 def closing(code: str, opening: int, pair: str) -> int:
@@ -422,11 +433,12 @@ PLANTED: list[tuple[Rule, Tree, list[str]]] = [
         {
             "a.rs": "trait T {\n"
             "    fn five<F: Fn(u8, u8) -> u8>(&self, a: F, b: (u8, u8), c: [u8; 2], d: u8, e: u8);\n"
+            "    #[pyo3(signature = (a, *, b=1))]\n    fn one(a: u8, b: u8, c: u8, d: u8, e: u8, f: u8) {}\n"
             "    fn six<'a>(\n        a: &'a u8,\n        b: Map<u8, u8>,\n        c: u8,\n        d: u8,\n"
             "        e: u8,\n        f: fn(u8) -> u8,\n    ) -> u8;\n}\n",
             "b.py": "class C:\n def five(self, a, b, c, d, e, *, f): 0\ndef six(a, b, c, d, /, e, f): 0\n",
         },
-        ["a.rs:3", "b.py:3"],
+        ["a.rs:5", "b.py:3"],
     ),
     (
         unsafe_code_stays_on_its_islands,

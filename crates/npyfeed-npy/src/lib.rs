@@ -20,6 +20,7 @@
 //! | what went wrong, at which byte? | [`HeaderError`] | `error.rs` |
 //! | how large may things get? | [`Limits`], [`MAX_AXES`], [`MAX_DEPTH`], [`MAX_ITEM_BYTES`] | `limits.rs` |
 //! | what is in an .npz, and where? | [`Directory`], [`Member`], [`ArchiveError`] | `npz/` |
+//! | what stands around the members of a new .npz? | [`ArchiveWriter`] | `npz/write.rs` |
 //! | which header does NumPy write? | [`header_bytes`], [`header_bytes_of_descr`] | `write.rs` |
 //!
 //! # Promises about hostile bytes
@@ -66,7 +67,10 @@ pub use descr::{Descr, Field, TimeUnit};
 pub use error::HeaderError;
 pub use header::{Header, Version};
 pub use limits::{DEFAULT_HEADER_BYTES, Limits, MAX_AXES, MAX_DEPTH, MAX_ITEM_BYTES};
-pub use npz::{ArchiveError, Directory, MAX_INFLATE_RATIO, MAX_MEMBERS, Member, Method};
+pub use npz::{
+    ArchiveError, ArchiveWriter, Crc, Directory, MAX_DIRECTORY_BYTES, MAX_INFLATE_RATIO, MAX_MEMBERS, Member,
+    Method, NewMember, Written,
+};
 pub use read_as::CannotReadAs;
 pub use unsupported::UnsupportedDescr;
 pub use write::{DescrTooLong, TooManyAxes, header_bytes, header_bytes_of_descr};

@@ -1,6 +1,6 @@
 //! Archives as NumPy writes them, as others may, and as nobody should: made here byte for byte, each lie alone.
 
-use npyfeed_npy::{ArchiveError, Directory, MAX_INFLATE_RATIO, Member, Method};
+use npyfeed_npy::{ArchiveError, Directory, MAX_DIRECTORY_BYTES, MAX_INFLATE_RATIO, Member, Method};
 use proptest::prelude::*;
 
 mod zip_files;
@@ -162,6 +162,21 @@ fn archives_cut_or_damaged_in_their_records_are_refused() {
             "bytes of the extra fields of a member",
         ),
         ("comment beyond the directory", changed(body.len() + 33, 0xff), "bytes of the comment of a member"),
+    ]);
+}
+
+#[test]
+fn a_directory_too_large_to_copy_is_refused() {
+    let most = u32::try_from(MAX_DIRECTORY_BYTES).unwrap();
+    let directory_of = |bytes: u32| {
+        // Zeros that are never touched, so that none of this becomes memory.
+        let mut file = vec![0; most as usize + 1];
+        file.extend(end(1, bytes, most + 1 - bytes, b""));
+        file
+    };
+    check(vec![
+        ("at the limit", directory_of(most), "expected a directory entry"),
+        ("beyond", directory_of(most + 1), "expected a directory of at most 268435456 bytes"),
     ]);
 }
 

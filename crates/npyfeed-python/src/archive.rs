@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock};
 use npyfeed::{Archive, Content};
 use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::array::PyArray;
 use crate::error::to_python;
@@ -76,10 +76,28 @@ impl PyArchive {
         let known = name.extract::<&str>().ok().filter(|name| archive.contains(name));
         let name = known.ok_or_else(|| no_member(&archive, name))?;
         let content = py.detach(|| archive.get(name)).map_err(|error| to_python(py, error))?;
-        match content {
-            Content::Array(array) => Ok(Bound::new(py, PyArray::new(array))?.into_any()),
-            Content::Bytes(bytes) => Ok(PyBytes::new(py, &bytes).into_any()),
+        to_object(py, content)
+    }
+
+    #[pyo3(signature = (*names))]
+    fn load<'py>(&self, py: Python<'py>, names: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyDict>> {
+        let archive = self.archive()?;
+        for name in names {
+            if !self.__contains__(&name)? {
+                return Err(no_member(&archive, &name));
+            }
         }
+        let asked: Vec<String> = names.extract()?;
+        let names: Vec<&str> = match asked[..] {
+            [] => archive.names().collect(),
+            [..] => asked.iter().map(String::as_str).collect(),
+        };
+        let contents = py.detach(|| archive.load(&names)).map_err(|error| to_python(py, error))?;
+        let loaded = PyDict::new(py);
+        for (name, content) in names.into_iter().zip(contents) {
+            loaded.set_item(name, to_object(py, content)?)?;
+        }
+        Ok(loaded)
     }
 
     #[pyo3(signature = (name, default=None))]
@@ -117,6 +135,13 @@ impl PyArchive {
 fn no_member(archive: &Archive, name: &Bound<'_, PyAny>) -> PyErr {
     let (file, names) = (archive.name(), archive.listed());
     PyKeyError::new_err(format!("there is no member {name:?} in '{file}', it has {names}"))
+}
+
+fn to_object(py: Python<'_>, content: Content) -> PyResult<Bound<'_, PyAny>> {
+    match content {
+        Content::Array(array) => Ok(Bound::new(py, PyArray::new(array))?.into_any()),
+        Content::Bytes(bytes) => Ok(PyBytes::new(py, &bytes).into_any()),
+    }
 }
 
 /// One of the views of `collections.abc`, which read the archive as they are read.

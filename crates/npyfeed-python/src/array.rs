@@ -22,18 +22,23 @@ pub(crate) struct PyArray {
 
 /// Opens an .npy or an .npz file.
 #[pyfunction]
-#[pyo3(signature = (source, *, mode="c", dtype=None, check_crc=false, max_header_size=None))]
+#[expect(clippy::too_many_arguments, reason = "Python passes all but the first by name")]
+#[pyo3(signature = (source, *, mode="c", dtype=None, check_crc=false, memory=None, max_header_size=None))]
 pub(crate) fn open<'py>(
     source: &Bound<'py, PyAny>,
     mode: &str,
     dtype: Option<&Bound<'py, PyAny>>,
     check_crc: bool,
+    memory: Option<usize>,
     max_header_size: Option<usize>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = source.py();
     let crc_check = if check_crc { CrcCheck::All } else { CrcCheck::default() };
     let options = OpenOptions::new().mode(parse_mode(py, mode)?).crc_check(crc_check);
     let mut options = options.max_header_bytes(max_header_size.unwrap_or(DEFAULT_HEADER_BYTES));
+    if let Some(kept_bytes) = memory {
+        options = options.memory(kept_bytes);
+    }
     if let Some(dtype) = dtype {
         options = options.dtype(descr::meant("cannot open", dtype)?);
     }
@@ -68,10 +73,11 @@ impl PyArray {
         descr::of_array(py, &self.array()?)
     }
 
-    /// The name of the dtype: also of those that NumPy lacks, and of no number.
+    /// The name of the dtype, also of those that NumPy lacks; words for what is no number.
     #[getter]
     fn dtype_name(&self) -> PyResult<String> {
-        Ok(self.array()?.descr().to_string())
+        let array = self.array()?;
+        Ok(array.dtype().map_or_else(|_| array.descr().to_string(), |dtype| dtype.name().to_owned()))
     }
 
     #[getter]

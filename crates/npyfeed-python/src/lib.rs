@@ -13,6 +13,7 @@ mod error;
 mod export;
 mod loader;
 mod save;
+mod save_npz;
 mod source;
 mod transform;
 mod writer;
@@ -33,6 +34,8 @@ mod _native {
     use super::loader::{PyEpoch, PyLoader};
     #[pymodule_export]
     use super::save::save;
+    #[pymodule_export]
+    use super::save_npz::save_npz;
     #[pymodule_export]
     use super::writer::PyWriter;
 

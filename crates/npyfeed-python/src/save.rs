@@ -1,6 +1,6 @@
 //! The engine's side of `npyfeed.save`: bytes to a file that is there whole or not at all.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use npyfeed::{AtomicFile, MemoryOrder, header_bytes_of_descr};
 use numpy::PyReadonlyArray1;
@@ -10,7 +10,7 @@ use pyo3::types::PyIterator;
 use crate::error::{to_python, unsupported};
 
 /// Written between two looks at whether Ctrl-C was pressed: a few hundredths of a second.
-const SIGNAL_INTERVAL_BYTES: usize = 64 << 20;
+pub(crate) const SIGNAL_INTERVAL_BYTES: usize = 64 << 20;
 
 /// What `numpy.lib.format.header_data_from_array_1_0` says of an array.
 #[derive(FromPyObject)]
@@ -22,14 +22,20 @@ pub(crate) struct Description {
     shape: Vec<usize>,
 }
 
+impl Description {
+    /// The header of the array, which is to be written to `path`.
+    pub(crate) fn header(&self, py: Python<'_>, path: &Path) -> PyResult<Vec<u8>> {
+        let memory_order = if self.fortran_order { MemoryOrder::Fortran } else { MemoryOrder::C };
+        header_bytes_of_descr(&self.descr, memory_order, &self.shape)
+            .map_err(|why| unsupported(py, format!("cannot write '{}': {why}", path.display())))
+    }
+}
+
 /// Writes the header of `description`, then the bytes of each of `chunks`.
 #[pyfunction]
 pub(crate) fn save(path: PathBuf, description: Description, chunks: Bound<'_, PyIterator>) -> PyResult<()> {
     let py = chunks.py();
-    let Description { descr, fortran_order, shape } = description;
-    let memory_order = if fortran_order { MemoryOrder::Fortran } else { MemoryOrder::C };
-    let header = header_bytes_of_descr(&descr, memory_order, &shape)
-        .map_err(|why| unsupported(py, format!("cannot write '{}': {why}", path.display())))?;
+    let header = description.header(py, &path)?;
     let began = py.detach(|| {
         let mut file = AtomicFile::create(path)?;
         file.write(&header).map(|()| file)

@@ -1,8 +1,8 @@
 //! Arrays in an .npz file.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use npyfeed_array::Buffer;
 use npyfeed_io::{Memory, Mode, Section, Source};
@@ -10,6 +10,8 @@ use npyfeed_npy::{Directory, Member, Method};
 
 use crate::array::Array;
 use crate::error::{Error, ErrorKind, Result};
+use crate::inflated::Inflated;
+use crate::load_many::load_many;
 use crate::open::{NPY_MAGIC, OpenOptions, Opened};
 
 /// Which members are held against their CRC-32 when they are first used.
@@ -26,8 +28,10 @@ pub enum CrcCheck {
 ///
 /// A member that is stored (`numpy.savez`) is an array over the mapped file, not copied. One that is
 /// deflated (`numpy.savez_compressed`) is inflated when it is asked for, by the thread that asks, several
-/// side by side if several threads do; it is kept as long as an [`Array`] over it lives, so that asking
-/// twice gives the same bytes. Clones share all that.
+/// side by side if several threads do; [`load`](Archive::load) does so with threads of its own. It is shared as
+/// long as an [`Array`] over it lives, so that asking twice gives the same bytes, and the archive keeps those
+/// last used up to [`DEFAULT_KEPT_BYTES`], or as [`OpenOptions::memory`] says. Clones share all that.
+/// After a fork the child inflates what it needs itself, whatever its parent was doing.
 ///
 /// ```no_run
 /// use npyfeed::{Archive, Dataset};
@@ -51,17 +55,9 @@ struct Inner {
     path: Option<Box<Path>>,
     directory: Directory,
     options: OpenOptions,
-    /// One for each member of the directory.
-    uses: Box<[Use]>,
-}
-
-/// What is known of a member since it was first used.
-#[derive(Debug, Default)]
-struct Use {
-    /// Its inflated bytes, while someone has them. Locked while it is inflated, so that two threads that ask
-    /// for one member inflate it once.
-    inflated: Mutex<Weak<Memory>>,
-    is_checked: AtomicBool,
+    inflated: Inflated,
+    /// Of each stored member, whether it was held against its CRC.
+    is_checked: Box<[AtomicBool]>,
 }
 
 /// A member of an archive: what `numpy.load` gives for it.
@@ -99,8 +95,11 @@ impl Archive {
         }
         let directory =
             Directory::parse(file.bytes()).map_err(|why| Error::bad_archive(file.name(), &why))?;
-        let uses = directory.members().iter().map(|_| Use::default()).collect();
-        Ok(Archive(Arc::new(Inner { file, path: path.map(Into::into), directory, options, uses })))
+        let member_count = directory.members().len();
+        let inflated = Inflated::new(member_count, options.kept_bytes());
+        let is_checked = (0..member_count).map(|_| AtomicBool::new(false)).collect();
+        let path = path.map(Into::into);
+        Ok(Archive(Arc::new(Inner { file, path, directory, options, inflated, is_checked })))
     }
 
     /// The number of members.
@@ -172,6 +171,27 @@ impl Archive {
         self.0.content(place).map_err(|error| self.on_path(error))
     }
 
+    /// The members called `names`, each as [`get`](Archive::get) gives it, in that order. Deflated ones are
+    /// inflated side by side, by as many threads as the CPU has; none of them outlives the call.
+    ///
+    /// # Errors
+    /// Those of [`get`](Archive::get): the one of the earliest name that has one. Whether the names are there
+    /// is looked at first.
+    ///
+    /// ```no_run
+    /// let archive = npyfeed::Archive::open("arrays.npz")?;
+    /// let names: Vec<&str> = archive.names().collect();
+    /// let contents = archive.load(&names)?;
+    /// # Ok::<(), npyfeed::Error>(())
+    /// ```
+    pub fn load(&self, names: &[&str]) -> Result<Vec<Content>> {
+        let find = |name: &&str| self.0.directory.find(name).ok_or_else(|| self.no_member(name));
+        let places: Vec<usize> = names.iter().map(find).collect::<Result<_>>()?;
+        let deflated_count = places.iter().filter(|&&place| self.0.is_deflated(place)).count();
+        let open = |index: usize| self.0.content(places[index]).map_err(|error| self.on_path(error));
+        load_many(places.len(), deflated_count, open)
+    }
+
     fn no_member(&self, name: &str) -> Error {
         let (file, names) = (self.0.file.name(), self.listed());
         let message = format!("there is no member '{}' in '{file}', it has {names}", printable(name));
@@ -208,6 +228,13 @@ impl Inner {
         }
     }
 
+    fn is_deflated(&self, place: usize) -> bool {
+        match self.directory.members()[place].method() {
+            Method::Deflated => true,
+            Method::Stored | Method::Other(_) => false,
+        }
+    }
+
     /// The bytes of a stored member, where they lie in the file.
     fn stored(&self, place: usize, member: &Member) -> Result<Arc<dyn Source>> {
         let bad = |why| Error::bad_archive(self.file.name(), &why);
@@ -215,7 +242,7 @@ impl Inner {
         let section = Section::new(self.name_of(member), Arc::clone(&self.file), range);
         let section =
             section.ok_or_else(|| Error::new(ErrorKind::Internal, "a member outside its archive"))?;
-        let is_checked = &self.uses[place].is_checked;
+        let is_checked = &self.is_checked[place];
         if self.options.chosen_crc_check() == CrcCheck::All && !is_checked.load(Ordering::Relaxed) {
             member.check_crc(section.bytes()).map_err(bad)?;
             // Once: what the user writes over the bytes later is no damage.
@@ -226,10 +253,10 @@ impl Inner {
 
     /// The bytes of a deflated member, which are those that others have already, if any do.
     fn inflated(&self, place: usize, member: &Member) -> Result<Arc<dyn Source>> {
-        let mut kept = self.uses[place].inflated.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(memory) = kept.upgrade() {
-            return Ok(memory);
-        }
+        Ok(self.inflated.get_or_inflate(place, || self.inflate(member))?)
+    }
+
+    fn inflate(&self, member: &Member) -> Result<Memory> {
         let bad = |why| Error::bad_archive(self.file.name(), &why);
         let file = self.file.bytes();
         let range = member.data_range(file).map_err(bad)?;
@@ -242,9 +269,7 @@ impl Inner {
         inflated.map_err(bad)?;
         let memory = Memory::own(name, buffer);
         let is_read_only = self.options.chosen_mode() == Mode::ReadOnly;
-        let memory = Arc::new(if is_read_only { memory.read_only() } else { memory });
-        *kept = Arc::downgrade(&memory);
-        Ok(memory)
+        Ok(if is_read_only { memory.read_only() } else { memory })
     }
 
     fn name_of(&self, member: &Member) -> String {

@@ -11,7 +11,7 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -69,6 +69,21 @@ impl AtomicFile {
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the system will not take them: a full disk, a quota.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let written = self.temporary.as_file_mut().write_all(bytes);
+        written.map_err(|why| Error::cannot_write(&self.path, why))
+    }
+
+    /// The path, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes `bytes` over those at `offset`, which have been written before.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the system will not take them.
+    pub fn write_over(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        // A write at a place does not move where the next one appends.
+        let written = self.temporary.as_file().write_all_at(bytes, offset);
         written.map_err(|why| Error::cannot_write(&self.path, why))
     }
 

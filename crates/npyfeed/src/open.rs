@@ -11,6 +11,7 @@ use npyfeed_npy::{Directory, Header, HeaderError, Limits};
 use crate::archive::{Archive, CrcCheck};
 use crate::array::{Array, Items, Origin};
 use crate::error::{Error, Result};
+use crate::inflated::DEFAULT_KEPT_BYTES;
 
 /// What an .npy file starts with; a member of an archive that does is an array, whatever its name.
 pub(crate) const NPY_MAGIC: &[u8] = b"\x93NUMPY";
@@ -63,6 +64,7 @@ pub struct OpenOptions {
     dtype: Option<Dtype>,
     limits: Limits,
     crc_check: CrcCheck,
+    kept_bytes: Option<usize>,
 }
 
 impl OpenOptions {
@@ -95,6 +97,17 @@ impl OpenOptions {
     #[must_use]
     pub fn crc_check(self, crc_check: CrcCheck) -> OpenOptions {
         OpenOptions { crc_check, ..self }
+    }
+
+    /// The most bytes of inflated members that an archive keeps for their next use, those last used, instead of
+    /// [`DEFAULT_KEPT_BYTES`](crate::DEFAULT_KEPT_BYTES). A member larger than that is not kept. 0: none.
+    #[must_use]
+    pub fn memory(self, kept_bytes: usize) -> OpenOptions {
+        OpenOptions { kept_bytes: Some(kept_bytes), ..self }
+    }
+
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept_bytes.unwrap_or(DEFAULT_KEPT_BYTES)
     }
 
     pub(crate) fn chosen_mode(&self) -> Mode {

@@ -31,6 +31,16 @@ use crate::error::{Error, Result};
 /// Source of the format: NEP 1 and `numpy.lib.format`.
 pub fn save(path: impl AsRef<Path>, array: ArrayView<'_>) -> Result<()> {
     let path = path.as_ref();
+    let header = header_of(path, &array)?;
+    let mut file = AtomicFile::create(path)?;
+    file.write(&header)?;
+    file.write(array.bytes())?;
+    file.finish()?;
+    Ok(())
+}
+
+/// The header of an array that is to be written to `path`, in the order it lies in.
+pub(crate) fn header_of(path: &Path, array: &ArrayView<'_>) -> Result<Vec<u8>> {
     let layout = array.layout();
     let memory_order = match (layout.is_c_contiguous(), layout.is_fortran_contiguous()) {
         (true, _) => MemoryOrder::C,
@@ -42,11 +52,6 @@ pub fn save(path: impl AsRef<Path>, array: ArrayView<'_>) -> Result<()> {
             return Err(Error::mismatch(message));
         }
     };
-    let header = header_bytes(layout.dtype(), layout.byte_order(), memory_order, layout.shape())
-        .map_err(|why| Error::unsupported(format!("cannot write '{}': {why}", path.display())))?;
-    let mut file = AtomicFile::create(path)?;
-    file.write(&header)?;
-    file.write(array.bytes())?;
-    file.finish()?;
-    Ok(())
+    header_bytes(layout.dtype(), layout.byte_order(), memory_order, layout.shape())
+        .map_err(|why| Error::unsupported(format!("cannot write '{}': {why}", path.display())))
 }

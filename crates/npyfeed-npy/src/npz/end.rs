@@ -7,16 +7,17 @@
 
 use std::ops::Range;
 
-use super::MAX_MEMBERS;
 use super::entry::ENTRY_BYTES;
 use super::error::ArchiveError;
-use super::fields::{END_SIGNATURE, record, u16_at, u32_at, u64_at};
+use super::fields::{END_SIGNATURE, Excerpt, u16_at, u32_at, u64_at};
+use super::{MAX_DIRECTORY_BYTES, MAX_MEMBERS};
 
 const END_BYTES: usize = 22;
 const LOCATOR_BYTES: usize = 20;
-const WIDE_END_BYTES: usize = 56;
-const LOCATOR_SIGNATURE: [u8; 4] = *b"PK\x06\x07";
-const WIDE_END_SIGNATURE: [u8; 4] = *b"PK\x06\x06";
+pub(super) const WIDE_END_BYTES: usize = 56;
+const MAX_COMMENT_BYTES: usize = u16::MAX as usize;
+pub(super) const LOCATOR_SIGNATURE: [u8; 4] = *b"PK\x06\x07";
+pub(super) const WIDE_END_SIGNATURE: [u8; 4] = *b"PK\x06\x06";
 
 /// Where the directory is.
 pub(super) struct End {
@@ -33,38 +34,49 @@ impl End {
     }
 
     pub(super) fn find(file: &[u8]) -> Result<End, ArchiveError> {
-        let end_offset = find_record(file).ok_or_else(|| {
-            let offset = first_candidate(file);
+        let (tail, end_offset) = find_record(file).ok_or_else(|| {
+            let offset = first_candidate(file, MAX_COMMENT_BYTES);
             ArchiveError::NoEnd { offset, searched_bytes: file.len() - offset }
         })?;
-        let end: &[u8; END_BYTES] = record(file, end_offset, END_SIGNATURE, "the end record")?;
-        match locator(file, end_offset) {
+        let end: &[u8; END_BYTES] = tail.record(end_offset, END_SIGNATURE, "the end record")?;
+        match locator(&tail, end_offset) {
             None => Stated::of_end(end, end_offset).place(),
-            Some(locator) => read_wide(file, end, end_offset, locator),
+            Some(locator) => read_wide(&tail, end, end_offset, locator),
         }
     }
 }
 
-/// The first byte at which an end record may start.
-fn first_candidate(file: &[u8]) -> usize {
-    file.len().saturating_sub(END_BYTES + usize::from(u16::MAX))
+/// The first byte at which an end record may start that a comment of at most `comment_bytes` follows.
+fn first_candidate(file: &[u8], comment_bytes: usize) -> usize {
+    file.len().saturating_sub(END_BYTES + comment_bytes)
 }
 
-fn find_record(file: &[u8]) -> Option<usize> {
-    let last = file.len().checked_sub(END_BYTES)?;
-    (first_candidate(file)..=last).rev().find(|&offset| {
-        let comment_bytes = || usize::from(u16_at(file, offset + 20));
-        file[offset..].starts_with(&END_SIGNATURE) && offset + END_BYTES + comment_bytes() == file.len()
+/// A copy of the end of the file, with the records that may stand before an end record, and where that is.
+///
+/// Nearly every archive has no comment, and of those no more than 98 bytes are copied.
+fn find_record(file: &[u8]) -> Option<(Excerpt, usize)> {
+    [0, MAX_COMMENT_BYTES].into_iter().find_map(|comment_bytes| {
+        let first = first_candidate(file, comment_bytes);
+        let start = first.saturating_sub(WIDE_END_BYTES + LOCATOR_BYTES);
+        let tail = Excerpt::copy(file, start..file.len());
+        let last = file.len().checked_sub(END_BYTES)?;
+        let offset = (first..=last).rev().find(|&offset| {
+            let record = tail.rest(offset);
+            let comment_bytes = || usize::from(u16_at(record, 20));
+            record.starts_with(&END_SIGNATURE) && END_BYTES + comment_bytes() == record.len()
+        })?;
+        Some((tail, offset))
     })
 }
 
 /// The record before the end that archives beyond the old limits have.
-fn locator(file: &[u8], end_offset: usize) -> Option<&[u8]> {
-    let locator = &file[end_offset.checked_sub(LOCATOR_BYTES)?..end_offset];
+fn locator(tail: &Excerpt, end_offset: usize) -> Option<&[u8]> {
+    let offset = end_offset.checked_sub(LOCATOR_BYTES)?;
+    let locator = tail.rest(offset).get(..LOCATOR_BYTES)?;
     locator.starts_with(&LOCATOR_SIGNATURE).then_some(locator)
 }
 
-fn read_wide(file: &[u8], end: &[u8], end_offset: usize, locator: &[u8]) -> Result<End, ArchiveError> {
+fn read_wide(tail: &Excerpt, end: &[u8], end_offset: usize, locator: &[u8]) -> Result<End, ArchiveError> {
     let part = "the zip64 end record";
     let locator_offset = end_offset - LOCATOR_BYTES;
     let offset = locator_offset.checked_sub(WIDE_END_BYTES).ok_or(ArchiveError::Truncated {
@@ -73,7 +85,7 @@ fn read_wide(file: &[u8], end: &[u8], end_offset: usize, locator: &[u8]) -> Resu
         expected_bytes: WIDE_END_BYTES,
         found_bytes: locator_offset,
     })?;
-    let wide: &[u8; WIDE_END_BYTES] = record(file, offset, WIDE_END_SIGNATURE, part)?;
+    let wide: &[u8; WIDE_END_BYTES] = tail.record(offset, WIDE_END_SIGNATURE, part)?;
     let stated = Stated::of_wide_end(wide, offset);
     stated.check_against(&Stated::of_end(end, end_offset))?;
     if u32_at(locator, 4) != 0 || u32_at(locator, 16) > 1 {
@@ -144,11 +156,13 @@ impl Stated {
         if self.disks != [0, 0] || self.member_count_here != self.member_count {
             return Err(ArchiveError::ManyDisks { offset });
         }
-        let start = usize::try_from(self.directory_bytes).ok().and_then(|bytes| offset.checked_sub(bytes));
-        let start = start.ok_or(ArchiveError::DirectorySize {
+        let directory_bytes = self.directory_bytes;
+        let limit_bytes = offset.min(MAX_DIRECTORY_BYTES);
+        let start = usize::try_from(directory_bytes).ok().filter(|&bytes| bytes <= limit_bytes);
+        let start = start.map(|bytes| offset - bytes).ok_or(ArchiveError::DirectorySize {
             offset,
-            directory_bytes: self.directory_bytes,
-            limit_bytes: offset,
+            directory_bytes,
+            limit_bytes,
         })?;
         let prefix_bytes = (start as u64).checked_sub(self.directory_offset).ok_or({
             let (expected, found) = (start as u64, self.directory_offset);

@@ -1,31 +1,34 @@
 //! One entry of the directory.
 
-use super::end::End;
 use super::error::{ArchiveError, quoted};
-use super::fields::{ENTRY_SIGNATURE, record, take, u16_at, u32_at, widen};
+use super::fields::{ENTRY_SIGNATURE, Excerpt, u16_at, u32_at, widen};
 use super::member::{Facts, Member, Method};
 
 /// The size of an entry without its name, extra fields and comment.
 pub(super) const ENTRY_BYTES: usize = 46;
 
 /// The bit of the flags that says: the name is UTF-8.
-const UTF8: u16 = 1 << 11;
+pub(super) const UTF8: u16 = 1 << 11;
 
 /// The letters of code page 437 beyond ASCII, in which names without that bit are written.
 const CODE_PAGE_437: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐\
     └┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
 
-/// The entry at `offset` of a directory that lies as `end` says, and where the next one starts.
-pub(super) fn read(file: &[u8], offset: usize, end: &End) -> Result<(Member, usize), ArchiveError> {
-    let directory = &file[..end.directory.end];
-    let entry: &[u8; ENTRY_BYTES] = record(directory, offset, ENTRY_SIGNATURE, "a directory entry")?;
+/// The entry at `offset` of the `directory`, before which `prefix_bytes` stand that no offset counts, and
+/// where the next one starts.
+pub(super) fn read(
+    directory: &Excerpt,
+    offset: usize,
+    prefix_bytes: u64,
+) -> Result<(Member, usize), ArchiveError> {
+    let entry: &[u8; ENTRY_BYTES] = directory.record(offset, ENTRY_SIGNATURE, "a directory entry")?;
     let [name_bytes, extra_bytes, comment_bytes] = [28, 30, 32].map(|at| usize::from(u16_at(entry, at)));
     let name_offset = offset + ENTRY_BYTES;
-    let name = take(directory, name_offset, name_bytes, "the name of a member")?;
+    let name = directory.take(name_offset, name_bytes, "the name of a member")?;
     let extra_offset = name_offset + name_bytes;
-    let extra = take(directory, extra_offset, extra_bytes, "the extra fields of a member")?;
+    let extra = directory.take(extra_offset, extra_bytes, "the extra fields of a member")?;
     let comment_offset = extra_offset + extra_bytes;
-    take(directory, comment_offset, comment_bytes, "the comment of a member")?;
+    directory.take(comment_offset, comment_bytes, "the comment of a member")?;
 
     let flags = u16_at(entry, 8);
     let name = decode(name, flags, name_offset)?;
@@ -34,8 +37,8 @@ pub(super) fn read(file: &[u8], offset: usize, end: &End) -> Result<(Member, usi
     let mut values = [24, 20, 42].map(|at| u64::from(u32_at(entry, at)));
     widen(&mut values, extra, extra_offset)?;
     let [plain_bytes, compressed_bytes, header_offset] = values;
-    let found = header_offset.saturating_add(end.prefix_bytes);
-    let header_offset = usize::try_from(found).ok().filter(|&at| at < end.directory.start);
+    let found = header_offset.saturating_add(prefix_bytes);
+    let header_offset = usize::try_from(found).ok().filter(|&at| at < directory.start());
     let header_offset =
         header_offset.ok_or_else(|| ArchiveError::HeaderOffset { offset, name: quoted(&name), found })?;
     let facts = Facts {
@@ -68,7 +71,7 @@ pub(super) fn decode(name: &[u8], flags: u16, offset: usize) -> Result<Box<str>,
 }
 
 /// Refuses names that would lead elsewhere if someone took them for paths, or that readers see differently.
-fn check_name(name: &str, offset: usize) -> Result<(), ArchiveError> {
+pub(super) fn check_name(name: &str, offset: usize) -> Result<(), ArchiveError> {
     let expected = if name.is_empty() {
         "of at least one letter"
     } else if name.contains('\0') {

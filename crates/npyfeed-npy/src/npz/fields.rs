@@ -1,42 +1,81 @@
 //! The records of a zip archive as bytes: signatures, numbers, extra fields.
 
+use std::ops::Range;
+
 use super::error::ArchiveError;
 
 pub(super) const LOCAL_SIGNATURE: [u8; 4] = *b"PK\x03\x04";
 pub(super) const ENTRY_SIGNATURE: [u8; 4] = *b"PK\x01\x02";
 pub(super) const END_SIGNATURE: [u8; 4] = *b"PK\x05\x06";
 
+/// The size of a local header without its name and extra fields.
+pub(super) const LOCAL_BYTES: usize = 30;
+
 /// What a size or an offset of 32 bits holds when the zip64 extra field has the real one.
 pub(super) const SEE_ZIP64: u64 = 0xffff_ffff;
 
 /// The extra field that has the sizes and offsets of 64 bits.
-const ZIP64_FIELD: u16 = 1;
+pub(super) const ZIP64_FIELD: u16 = 1;
 
-/// `length` bytes of the file from `offset` on.
-pub(super) fn take<'f>(
-    file: &'f [u8],
-    offset: usize,
-    length: usize,
-    part: &'static str,
-) -> Result<&'f [u8], ArchiveError> {
-    let rest = file.get(offset..).unwrap_or(&[]);
-    let found_bytes = rest.len();
-    rest.get(..length).ok_or(ArchiveError::Truncated { offset, part, expected_bytes: length, found_bytes })
+/// A copy of some bytes of a file, which are asked for by their places in the file.
+///
+/// Nothing is parsed where it is mapped: another process may write there between the look at a size and its
+/// use. What is copied first holds still.
+#[derive(Debug)]
+pub(super) struct Excerpt {
+    start: usize,
+    bytes: Vec<u8>,
 }
 
-/// A record of `LENGTH` bytes at `offset`, which starts with `signature`.
-pub(super) fn record<'f, const LENGTH: usize>(
-    file: &'f [u8],
-    offset: usize,
-    signature: [u8; 4],
-    part: &'static str,
-) -> Result<&'f [u8; LENGTH], ArchiveError> {
-    let bytes = take(file, offset, LENGTH, part)?;
-    match bytes.first_chunk() {
-        Some(record) if record.starts_with(&signature) => Ok(record),
-        _ => {
-            let found = bytes[..signature.len()].escape_ascii().to_string();
-            Err(ArchiveError::Signature { offset, part, signature, found })
+impl Excerpt {
+    /// The bytes `range` of `file`, or those of them that it has.
+    pub(super) fn copy(file: &[u8], range: Range<usize>) -> Excerpt {
+        let end = range.end.min(file.len());
+        let bytes = file.get(range.start..end).unwrap_or(&[]).to_vec();
+        Excerpt { start: range.start, bytes }
+    }
+
+    /// The place in the file of the first byte.
+    pub(super) fn start(&self) -> usize {
+        self.start
+    }
+
+    /// All bytes from `offset` to the end; none if it is not inside.
+    pub(super) fn rest(&self, offset: usize) -> &[u8] {
+        offset.checked_sub(self.start).and_then(|at| self.bytes.get(at..)).unwrap_or(&[])
+    }
+
+    /// `length` bytes from `offset` on.
+    pub(super) fn take(
+        &self,
+        offset: usize,
+        length: usize,
+        part: &'static str,
+    ) -> Result<&[u8], ArchiveError> {
+        let rest = self.rest(offset);
+        let found_bytes = rest.len();
+        rest.get(..length).ok_or(ArchiveError::Truncated {
+            offset,
+            part,
+            expected_bytes: length,
+            found_bytes,
+        })
+    }
+
+    /// A record of `LENGTH` bytes at `offset`, which starts with `signature`.
+    pub(super) fn record<const LENGTH: usize>(
+        &self,
+        offset: usize,
+        signature: [u8; 4],
+        part: &'static str,
+    ) -> Result<&[u8; LENGTH], ArchiveError> {
+        let bytes = self.take(offset, LENGTH, part)?;
+        match bytes.first_chunk() {
+            Some(record) if record.starts_with(&signature) => Ok(record),
+            _ => {
+                let found = bytes[..signature.len()].escape_ascii().to_string();
+                Err(ArchiveError::Signature { offset, part, signature, found })
+            }
         }
     }
 }
@@ -82,10 +121,9 @@ fn zip64_field(extra: &[u8], offset: usize) -> Result<Option<(&[u8], usize)>, Ar
     while extra.len() - at >= HEADER_BYTES {
         let (kind, length) = (u16_at(extra, at), usize::from(u16_at(extra, at + 2)));
         let content = at + HEADER_BYTES;
-        let part = "an extra field";
-        let field = take(&extra[content..], 0, length, part).map_err(|_| ArchiveError::Truncated {
+        let field = extra[content..].get(..length).ok_or(ArchiveError::Truncated {
             offset: offset + content,
-            part,
+            part: "an extra field",
             expected_bytes: length,
             found_bytes: extra.len() - content,
         })?;

@@ -2,19 +2,18 @@
 
 use std::ops::Range;
 
-use libdeflater::{Crc, DecompressionError, Decompressor};
+use libdeflater::{DecompressionError, Decompressor};
 
+use super::crc::Crc;
 use super::entry::decode;
 use super::error::{ArchiveError, quoted};
-use super::fields::{LOCAL_SIGNATURE, record, take, u16_at, u32_at, widen};
+use super::fields::{Excerpt, LOCAL_BYTES, LOCAL_SIGNATURE, u16_at, u32_at, widen};
 
 /// What NumPy adds to the key of an array to make its name.
 pub(super) const SUFFIX: &str = ".npy";
 
 /// How many bytes one byte of deflate can stand for: 258 for every 2 bits.
 pub const MAX_INFLATE_RATIO: u64 = 1032;
-
-const LOCAL_BYTES: usize = 30;
 
 /// Encrypted, strongly encrypted, or its header hidden.
 const ENCRYPTED: u16 = 1 << 0 | 1 << 6 | 1 << 13;
@@ -196,12 +195,14 @@ impl Member {
     /// Where the data starts, behind a local header that agrees with the directory.
     fn check_local_header(&self, file: &[u8]) -> Result<usize, ArchiveError> {
         let offset = self.header_offset;
-        let header: &[u8; LOCAL_BYTES] = record(file, offset, LOCAL_SIGNATURE, "a local header")?;
+        let copy = Excerpt::copy(file, offset..offset.saturating_add(LOCAL_BYTES));
+        let header: &[u8; LOCAL_BYTES] = copy.record(offset, LOCAL_SIGNATURE, "a local header")?;
         let [name_bytes, extra_bytes] = [26, 28].map(|at| usize::from(u16_at(header, at)));
         let name_offset = offset + LOCAL_BYTES;
-        let name = take(file, name_offset, name_bytes, "the name in a local header")?;
         let extra_offset = name_offset + name_bytes;
-        let extra = take(file, extra_offset, extra_bytes, "the extra fields of a local header")?;
+        let copy = Excerpt::copy(file, name_offset..extra_offset + extra_bytes);
+        let name = copy.take(name_offset, name_bytes, "the name in a local header")?;
+        let extra = copy.take(extra_offset, extra_bytes, "the extra fields of a local header")?;
         let flags = u16_at(header, 6);
         let name = decode(name, flags, name_offset)?;
         if name != self.name {

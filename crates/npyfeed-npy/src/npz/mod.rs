@@ -1,7 +1,7 @@
 //! What an .npz file says of itself: the directory of a zip archive, and the bytes of its members.
 //!
-//! What comes in are the bytes of the file, of which only the directory, at the end, is touched; what goes
-//! out is a [`Directory`] or the byte that is wrong. A [`Member`] then finds its own bytes, inflates them
+//! What comes in are the bytes of the file, of which only the directory, at the end, is touched, and that is
+//! copied before it is parsed: the file may be mapped, and another process may write to it. What goes out is a [`Directory`] or the byte that is wrong. A [`Member`] then finds its own bytes, inflates them
 //! into memory that the caller brings, and checks them. Source of the rules: APPNOTE.TXT 6.3.10 (PKWARE)
 //! and, where it leaves room, what `numpy.savez` writes and Python's `zipfile` reads.
 //!
@@ -11,29 +11,40 @@
 //!
 //! Why our own: of the crates that read zip, `zip` 9.4 keys members by name, so that duplicates vanish, and
 //! `rc-zip` 5.4 guesses the encoding of names and copies the directory before it counts; neither holds the
-//! local headers against the directory or says at which byte something is wrong. Inflating is libdeflate's.
+//! local headers against the directory or says at which byte something is wrong. Of those that write, `zip` aligns
+//! data, not the elements behind an .npy header. Inflating is libdeflate's.
 //!
 //! | question | answer | file |
 //! |---|---|---|
 //! | where is the directory? | `End::find` | `end.rs` |
 //! | what does it say of a member? | `entry::read` | `entry.rs` |
 //! | where are its bytes, and what are they? | [`Member::data_range`], [`Member::inflate`] | `member.rs` |
+//! | what stands around the bytes of a new one? | [`ArchiveWriter`] | `write.rs` |
 //! | what went wrong, at which byte? | [`ArchiveError`] | `error.rs` |
 
+mod crc;
 mod end;
 mod entry;
 mod error;
 mod fields;
 mod member;
+mod write;
 
+pub use crc::Crc;
 pub use error::ArchiveError;
 pub use member::{MAX_INFLATE_RATIO, Member, Method};
+pub use write::{ArchiveWriter, NewMember, Written};
 
 use end::End;
+use fields::Excerpt;
 
 /// The most members that an archive may have. NumPy has no limit; the largest archives seen, one sample a
 /// member, had some 100,000.
 pub const MAX_MEMBERS: usize = 1 << 20;
+
+/// The largest directory that is read: 256 MiB, as many members as there may be with names of 200 letters.
+/// It is copied before it is parsed, since what is mapped need not hold still.
+pub const MAX_DIRECTORY_BYTES: usize = 1 << 28;
 
 /// The members of an archive: read from its directory and checked against each other and the file's size.
 ///
@@ -70,10 +81,11 @@ impl Directory {
     /// [`ArchiveError`], with the byte of the file that is wrong.
     pub fn parse(file: &[u8]) -> Result<Directory, ArchiveError> {
         let end = End::find(file)?;
+        let directory = Excerpt::copy(file, end.directory.clone());
         let mut members = Vec::new();
         let mut offset = end.directory.start;
         for _ in 0..end.member_count {
-            let (member, next) = entry::read(file, offset, &end)?;
+            let (member, next) = entry::read(&directory, offset, end.prefix_bytes)?;
             members.push(member);
             offset = next;
         }
