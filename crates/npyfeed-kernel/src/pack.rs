@@ -4,6 +4,8 @@
 
 use npyfeed_array::Layout;
 
+use crate::moves::swap_numbers;
+
 /// Copies the elements of `layout`, which lie in `source`, side by side in C order into `packed`.
 ///
 /// ```
@@ -31,6 +33,31 @@ pub fn pack(layout: &Layout, source: &[u8], packed: &mut [u8]) {
         8 => pack_items::<8>(layout, source, packed),
         16 => pack_items::<16>(layout, source, packed),
         other => unreachable!("no dtype has elements of {other} bytes"),
+    }
+}
+
+/// As [`pack`], in this machine's byte order.
+///
+/// ```
+/// use npyfeed_array::{ByteOrder, Dtype, Layout, MemoryOrder};
+///
+/// let layout = Layout::new(Dtype::U16, ByteOrder::Big, &[2], MemoryOrder::C)?;
+/// let mut packed = [0; 4];
+/// npyfeed_kernel::pack_native(&layout, &[0, 1, 0, 2], &mut packed);
+/// assert_eq!(packed, [1_u16.to_ne_bytes(), 2_u16.to_ne_bytes()].concat()[..]);
+/// # Ok::<(), npyfeed_array::LayoutError>(())
+/// ```
+///
+/// # Panics
+/// As [`pack`].
+pub fn pack_native(layout: &Layout, source: &[u8], packed: &mut [u8]) {
+    if layout.is_c_contiguous() {
+        packed.copy_from_slice(&source[..layout.span_bytes()]);
+    } else {
+        pack(layout, source, packed);
+    }
+    if layout.is_swapped() {
+        swap_numbers(layout.dtype(), packed);
     }
 }
 

@@ -42,6 +42,7 @@ mod dataset;
 mod error;
 mod loader;
 mod open;
+mod packed;
 mod plan;
 mod pool;
 mod run;
