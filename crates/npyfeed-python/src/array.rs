@@ -1,16 +1,18 @@
 //! `npyfeed.Array` and `npyfeed.open`.
 
+use std::ffi::c_int;
 use std::path::PathBuf;
 
 use npyfeed::{Array, Opened};
 use numpy::PyArrayDescr;
 use pyo3::exceptions::PyTypeError;
+use pyo3::ffi::Py_buffer;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::archive::PyArchive;
 use crate::error::to_python;
-use crate::export;
+use crate::{dlpack, export};
 
 /// One array in an .npy file, mapped and not yet read.
 #[pyclass(frozen, name = "Array", module = "npyfeed")]
@@ -82,6 +84,14 @@ impl PyArray {
         slf.py().import("npyfeed.torch")?.call_method1("from_array", (slf,))
     }
 
+    fn tensorflow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("npyfeed.tensorflow")?.call_method1("from_array", (slf,))
+    }
+
+    fn jax<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("npyfeed.jax")?.call_method1("from_array", (slf,))
+    }
+
     #[pyo3(signature = (dtype=None, copy=None))]
     fn __array__<'py>(
         slf: &Bound<'py, Self>,
@@ -106,16 +116,30 @@ impl PyArray {
         PyArray::sound(slf, converted?)
     }
 
-    #[pyo3(signature = (**options))]
+    #[pyo3(signature = (*, stream=None, max_version=None, dl_device=None, copy=None))]
     fn __dlpack__<'py>(
         slf: &Bound<'py, Self>,
-        options: Option<&Bound<'py, PyDict>>,
+        stream: Option<Bound<'py, PyAny>>,
+        max_version: Option<(u32, u32)>,
+        dl_device: Option<(i32, i32)>,
+        copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        PyArray::sound(slf, PyArray::view(slf)?.call_method("__dlpack__", (), options)?)
+        let request = dlpack::Request { stream, max_version, dl_device, copy };
+        let capsule = dlpack::export(slf.py(), &slf.get().array, &request)?;
+        PyArray::sound(slf, capsule.into_any())
     }
 
-    fn __dlpack_device__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        PyArray::view(slf)?.call_method0("__dlpack_device__")
+    #[expect(clippy::unused_self, reason = "the protocol asks an array")]
+    fn __dlpack_device__(&self) -> (i32, i32) {
+        dlpack::CPU
+    }
+
+    /// # Safety
+    /// `view` is there to be filled, as CPython promises.
+    unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut Py_buffer, flags: c_int) -> PyResult<()> {
+        let array = PyArray::view(slf).and_then(|view| PyArray::sound(slf, view));
+        // SAFETY: the promise is passed on.
+        unsafe { export::buffer(array, view, flags) }
     }
 
     fn __getitem__<'py>(slf: &Bound<'py, Self>, key: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

@@ -8,6 +8,7 @@ use pyo3::pymodule;
 mod archive;
 mod array;
 mod dataset;
+mod dlpack;
 mod error;
 mod export;
 mod loader;
