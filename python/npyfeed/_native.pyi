@@ -1,7 +1,6 @@
 """The engine, built from Rust. What users type is in the modules beside this one."""
 
 import os
-import sys
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
 from pathlib import Path
 from typing import Any, TypedDict, final, type_check_only
@@ -170,7 +169,8 @@ class Array:
         """A DLPack capsule over the array, for `from_dlpack` of any framework.
 
         TensorFlow's own takes what does not start at a multiple of 64 bytes (members of an .npz file) and
-        then ends the process: there, call `tensorflow` instead. JAX's own halves 64-bit numbers; `jax` raises.
+        then ends the process: there, call `tensorflow` instead. JAX's own halves 64-bit numbers; `jax`
+        raises.
 
         Args:
             stream: none, on the CPU.
@@ -190,9 +190,8 @@ class Array:
         """
     def __dlpack_device__(self) -> tuple[int, int]:
         """The CPU: `(1, 0)`."""
-    if sys.version_info >= (3, 12):  # older ones have the buffer, but not the name
-        def __buffer__(self, flags: int, /) -> memoryview: ...
-
+    def __bytes__(self) -> bytes:
+        """The elements in C order, copied. For their memory itself: `memoryview(array.numpy())`."""
     def __getitem__(self, key: Any, /) -> Any: ...
     def __len__(self) -> int: ...
 

@@ -1,12 +1,10 @@
 //! `npyfeed.Array` and `npyfeed.open`.
 
-use std::ffi::c_int;
 use std::path::PathBuf;
 
 use npyfeed::{Array, Opened};
 use numpy::PyArrayDescr;
 use pyo3::exceptions::PyTypeError;
-use pyo3::ffi::Py_buffer;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -134,12 +132,10 @@ impl PyArray {
         dlpack::CPU
     }
 
-    /// # Safety
-    /// `view` is there to be filled, as CPython promises.
-    unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut Py_buffer, flags: c_int) -> PyResult<()> {
-        let array = PyArray::view(slf).and_then(|view| PyArray::sound(slf, view));
-        // SAFETY: the promise is passed on.
-        unsafe { export::buffer(array, view, flags) }
+    /// No buffer protocol: NumPy and PyTorch would prefer it. NumPy would then copy out of our sight, after the
+    /// check for a changed file; `torch.asarray` would take the bytes for one axis.
+    fn __bytes__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        PyArray::sound(slf, PyArray::view(slf)?.call_method0("tobytes")?)
     }
 
     fn __getitem__<'py>(slf: &Bound<'py, Self>, key: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {

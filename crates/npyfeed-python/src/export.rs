@@ -12,7 +12,6 @@ use numpy::npyffi::{
     npy_intp,
 };
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::ffi::{Py_buffer, PyObject_GetBuffer};
 use pyo3::prelude::*;
 
 use crate::error::{to_python, unsupported};
@@ -68,24 +67,6 @@ pub(crate) fn array<'py>(
     // SAFETY: `start` leads to the bytes of the array's layout; `owner` holds the array, and with it the
     // bytes.
     unsafe { ndarray(descr, (array.shape(), Some(strides)), start, flags, owner) }
-}
-
-/// Fills `view` with the buffer of an ndarray, which it then holds; if there is none, with nothing.
-///
-/// # Safety
-/// `view` may be written, as that of `__getbuffer__`.
-pub(crate) unsafe fn buffer(
-    array: PyResult<Bound<'_, PyAny>>,
-    view: *mut Py_buffer,
-    flags: c_int,
-) -> PyResult<()> {
-    // SAFETY: it may be written. The protocol wants null where a request fails.
-    unsafe { (*view).obj = std::ptr::null_mut() };
-    let array = array?;
-    // SAFETY: an object, and a view that may be written. Its owner becomes the ndarray, as the protocol
-    // allows for requests that are redirected, and with it all that the ndarray holds.
-    let failed = unsafe { PyObject_GetBuffer(array.as_ptr(), view, flags) };
-    if failed == 0 { Ok(()) } else { Err(PyErr::fetch(array.py())) }
 }
 
 /// An ndarray over `start`, which holds `owner`.
