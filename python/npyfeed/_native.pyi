@@ -6,10 +6,13 @@ from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, Va
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypedDict, final, type_check_only
 
+import jax
 import numpy as np
+import tensorflow as tf
 import torch
 from typing_extensions import Buffer, Self
 
+# A framework that is not installed is `Any` to a type checker; inside installed packages it reports nothing.
 __all__ = [
     "Archive",
     "Array",
@@ -272,11 +275,47 @@ class Array:
             UnsupportedError: the elements are not numbers; the message has the way out.
 
         """
+    def tensorflow(self) -> tf.Tensor:
+        """The array as a TensorFlow tensor: `npyfeed.tensorflow.from_array` says when without a copy."""
+    def jax(self) -> jax.Array:
+        """The array as a `jax.Array`: `npyfeed.jax.from_array` says when without a copy."""
     def __array__(
         self, dtype: np.dtype[Any] | None = None, copy: bool | None = None
     ) -> np.ndarray[Any, Any]: ...
-    def __dlpack__(self, **options: Any) -> Any: ...
-    def __dlpack_device__(self) -> tuple[int, int]: ...
+    def __dlpack__(
+        self,
+        *,
+        stream: None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """A DLPack capsule over the array, for `from_dlpack` of any framework.
+
+        TensorFlow's own takes what does not start at a multiple of 64 bytes (members of an .npz file) and
+        then ends the process: there, call `tensorflow` instead. JAX's own halves 64-bit numbers; `jax`
+        raises.
+
+        Args:
+            stream: none, on the CPU.
+            max_version: the version of DLPack that the consumer knows; 1.0 is the first that can say of an
+                array that it may only be read.
+            dl_device: the CPU, `(1, 0)`.
+            copy: whether to copy, into C order, this machine's byte order and memory of its own that starts
+                at a multiple of 64 bytes. Without `True`, nothing is ever copied.
+
+        Raises:
+            BufferError: DLPack cannot say it (the other byte order, gaps that are no whole elements) or may
+                not (read-only, without a version); the message has the cure.
+            OSError: the file was cut short or written to since it was opened.
+
+        Source of the rules: `dlpack.h` 1.1 and the Python array API standard 2024.12.
+
+        """
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """The CPU: `(1, 0)`."""
+    def __bytes__(self) -> bytes:
+        """The elements in C order, copied. For their memory itself: `memoryview(array.numpy())`."""
     def __getitem__(self, key: Any, /) -> Any: ...
     def __len__(self) -> int: ...
 

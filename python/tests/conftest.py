@@ -1,10 +1,17 @@
 """What all tests share: the rule that skips GPU tests on machines without one, and a folder in memory."""
 
+import contextlib
+import importlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Triton 3.9, which torchvision imports, ends the process if TensorFlow 2.21 was imported before it: each
+# brings an LLVM, and the second registers its options again. The other way round they get along.
+with contextlib.suppress(ImportError):
+    importlib.import_module("triton")
 
 MEMORY_FILES = Path("/dev/shm")  # noqa: S108 - Linux's file system in memory; folders in it get random names
 

@@ -50,6 +50,6 @@ mod table;
 
 pub use arch::{Cpu, DefaultFloats, prefetch};
 pub use kernel::{Kernel, Stores};
-pub use pack::pack;
+pub use pack::{pack, pack_native};
 pub use pass::{Arrangement, Pass, PassError, Step};
 pub use plain::rounded;

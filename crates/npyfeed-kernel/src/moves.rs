@@ -22,11 +22,16 @@ pub(crate) fn fill(pass: &Pass, sample: &[u8], slot: &mut [u8]) {
         },
     }
     if pass.is_swapped() {
-        match pass.source.swapped_bytes() {
-            2 => swap::<2>(slot),
-            4 => swap::<4>(slot),
-            _ => swap::<8>(slot),
-        }
+        swap_numbers(pass.source, slot);
+    }
+}
+
+/// Turns the bytes of each number round.
+pub(crate) fn swap_numbers(dtype: Dtype, bytes: &mut [u8]) {
+    match dtype.swapped_bytes() {
+        2 => swap::<2>(bytes),
+        4 => swap::<4>(bytes),
+        _ => swap::<8>(bytes),
     }
 }
 
@@ -41,7 +46,7 @@ fn deinterleave<const N: usize>(pass: &Pass, sample: &[u8], slot: &mut [u8]) {
     }
 }
 
-/// Turns the bytes of each number round. The slot was written a moment ago and is still in the cache.
+/// The bytes were written a moment ago and are still in the cache.
 fn swap<const N: usize>(slot: &mut [u8]) {
     let (numbers, _) = slot.as_chunks_mut::<N>();
     for number in numbers {

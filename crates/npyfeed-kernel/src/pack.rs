@@ -2,7 +2,9 @@
 //! a record, of a slice with steps. Kernels read packed samples, so such a row takes one more pass, through
 //! memory that stays in the cache.
 
-use npyfeed_array::Grid;
+use npyfeed_array::{Grid, Layout};
+
+use crate::moves::swap_numbers;
 
 /// Copies the items of `grid`, which lie in `source`, side by side in C order into `packed`.
 ///
@@ -35,6 +37,31 @@ pub fn pack(grid: &Grid, source: &[u8], packed: &mut [u8]) {
             let bytes = grid.part(1, &[item_bytes]).expect("the same bytes, counted one by one");
             pack_items::<1>(&bytes, source, packed);
         }
+    }
+}
+
+/// As [`pack`], of numbers, in this machine's byte order.
+///
+/// ```
+/// use npyfeed_array::{ByteOrder, Dtype, Layout, MemoryOrder};
+///
+/// let layout = Layout::new(Dtype::U16, ByteOrder::Big, &[2], MemoryOrder::C)?;
+/// let mut packed = [0; 4];
+/// npyfeed_kernel::pack_native(&layout, &[0, 1, 0, 2], &mut packed);
+/// assert_eq!(packed, [1_u16.to_ne_bytes(), 2_u16.to_ne_bytes()].concat()[..]);
+/// # Ok::<(), npyfeed_array::LayoutError>(())
+/// ```
+///
+/// # Panics
+/// As [`pack`].
+pub fn pack_native(layout: &Layout, source: &[u8], packed: &mut [u8]) {
+    if layout.is_c_contiguous() {
+        packed.copy_from_slice(&source[..layout.span_bytes()]);
+    } else {
+        pack(layout.grid(), source, packed);
+    }
+    if layout.is_swapped() {
+        swap_numbers(layout.dtype(), packed);
     }
 }
 

@@ -11,7 +11,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::archive::PyArchive;
 use crate::error::{mismatch, to_python};
-use crate::{descr, export, source};
+use crate::{descr, dlpack, export, source};
 
 /// One array in an .npy file, mapped and not yet read.
 #[pyclass(frozen, name = "Array", module = "npyfeed")]
@@ -154,9 +154,15 @@ impl PyArray {
     }
 
     fn torch<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        slf.get().array()?.layout().map_err(|error| to_python(py, error))?;
-        py.import("npyfeed.torch")?.call_method1("from_array", (slf,))
+        handed_to(slf, "npyfeed.torch")
+    }
+
+    fn tensorflow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        handed_to(slf, "npyfeed.tensorflow")
+    }
+
+    fn jax<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        handed_to(slf, "npyfeed.jax")
     }
 
     #[pyo3(signature = (dtype=None, copy=None))]
@@ -183,17 +189,29 @@ impl PyArray {
         self.sound(py, converted?)
     }
 
-    #[pyo3(signature = (**options))]
+    #[expect(clippy::too_many_arguments, reason = "the protocol's, all by name")]
+    #[pyo3(signature = (*, stream=None, max_version=None, dl_device=None, copy=None))]
     fn __dlpack__<'py>(
         &self,
         py: Python<'py>,
-        options: Option<&Bound<'py, PyDict>>,
+        stream: Option<Bound<'py, PyAny>>,
+        max_version: Option<(u32, u32)>,
+        dl_device: Option<(i32, i32)>,
+        copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        self.sound(py, self.view(py)?.call_method("__dlpack__", (), options)?)
+        let request = dlpack::Request { stream, max_version, dl_device, copy };
+        let capsule = dlpack::export(py, &self.numbers(py)?, &request)?;
+        self.sound(py, capsule.into_any())
     }
 
-    fn __dlpack_device__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.view(py)?.call_method0("__dlpack_device__")
+    fn __dlpack_device__(&self) -> PyResult<(i32, i32)> {
+        self.array().map(|_| dlpack::CPU)
+    }
+
+    /// No buffer protocol: NumPy and PyTorch would prefer it. NumPy would then copy out of our sight, after the
+    /// check for a changed file; `torch.asarray` would take the bytes for one axis.
+    fn __bytes__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.sound(py, self.view(py)?.call_method0("tobytes")?)
     }
 
     /// A field of records for its name, as `field` gives it; else what NumPy's indexing gives.
@@ -232,6 +250,13 @@ impl PyArray {
         })
     }
 
+    /// The engine's array, if its elements are numbers.
+    fn numbers(&self, py: Python<'_>) -> PyResult<Array> {
+        let array = self.array()?;
+        array.layout().map_err(|error| to_python(py, error))?;
+        Ok(array)
+    }
+
     /// All of it as an ndarray, which nobody may have before it has been found sound.
     fn view<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         export::array(py, self.array()?)
@@ -242,4 +267,10 @@ impl PyArray {
         self.check(py)?;
         Ok(made)
     }
+}
+
+/// What the module of a framework makes of an array of numbers.
+fn handed_to<'py>(array: &Bound<'py, PyArray>, module: &str) -> PyResult<Bound<'py, PyAny>> {
+    array.get().numbers(array.py())?;
+    array.py().import(module)?.call_method1("from_array", (array,))
 }

@@ -9,6 +9,7 @@ mod archive;
 mod array;
 mod dataset;
 mod descr;
+mod dlpack;
 mod error;
 mod export;
 mod loader;

@@ -1,9 +1,8 @@
 //! One array in a file or in memory: what its elements are, where they lie, and its bytes.
 
-use std::num::NonZero;
 use std::path::Path;
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use npyfeed_array::{ArrayView, Buffer, Dtype, Grid, Layout, MemoryOrder};
 use npyfeed_io::{Memory, Source};
@@ -168,6 +167,16 @@ impl Array {
         self.0.origin.version
     }
 
+    /// The same elements, packed in `memory_order` into memory of their own.
+    pub(crate) fn packed_in(&self, buffer: Buffer, memory_order: MemoryOrder) -> Result<Array> {
+        let internal = || Error::new(ErrorKind::Internal, "a copy of another size than what it is of");
+        let grid = self.grid();
+        let grid = Grid::new(grid.item_bytes(), grid.shape(), memory_order).map_err(|_| internal())?;
+        let items = Items::on(grid, &self.descr()).ok_or_else(internal)?;
+        let memory = Memory::own(self.name().to_owned(), buffer);
+        Array::new(Arc::new(memory), self.0.origin.clone(), items, 0)
+    }
+
     /// What errors call it: the path of its file, or `"memory"`.
     pub fn name(&self) -> &str {
         self.0.source.name()
@@ -225,32 +234,6 @@ impl Array {
         Some(NonNull::slice_from_raw_parts(start, self.grid().span_bytes()))
     }
 
-    /// A copy in memory of its own, in the order the elements lie in, or in C order if there are gaps between
-    /// them. A large one is copied by several threads.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if there is no memory, or the file was cut short or written to
-    /// since it was opened.
-    pub fn copied(&self) -> Result<Array> {
-        let grid = self.grid();
-        let lies_whole = grid.is_c_contiguous() || grid.is_fortran_contiguous();
-        let bytes = grid.packed_bytes();
-        let mut buffer = Buffer::zeroed(bytes)
-            .map_err(|why| Error::system(&format!("get {bytes} bytes to copy '{}'", self.name()), why))?;
-        if lies_whole {
-            copy(self.bytes(), buffer.bytes_mut());
-        } else {
-            npyfeed_kernel::pack(grid, self.bytes(), buffer.bytes_mut());
-        }
-        self.check()?;
-        let memory_order = if self.is_fortran_ordered() { MemoryOrder::Fortran } else { MemoryOrder::C };
-        let too_large = |_| Error::new(ErrorKind::Internal, "a copy larger than what it is of");
-        let copy = Grid::new(grid.item_bytes(), grid.shape(), memory_order).map_err(too_large)?;
-        let items =
-            Items::on(copy, &self.descr()).ok_or_else(|| Error::new(ErrorKind::Internal, "a copy's size"))?;
-        Array::new(Arc::new(Memory::own(self.name().to_owned(), buffer)), self.0.origin.clone(), items, 0)
-    }
-
     /// The elements with their layout.
     ///
     /// # Errors
@@ -258,28 +241,4 @@ impl Array {
     pub fn view(&self) -> Result<ArrayView<'_>> {
         ArrayView::new(self.layout()?, self.bytes()).map_err(|why| Error::mismatch(why.to_string()))
     }
-}
-
-/// What a thread copies before it asks for more. Below this, starting a thread takes longer than it saves.
-const COPY_PART_BYTES: usize = 4 << 20;
-
-/// Copies `source` by as many threads as there are processors: page faults, of which the first touch of a
-/// file's pages and of new memory are made, are served side by side.
-fn copy(source: &[u8], target: &mut [u8]) {
-    let part_count = source.len().div_ceil(COPY_PART_BYTES);
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(part_count);
-    let parts = Mutex::new(source.chunks(COPY_PART_BYTES).zip(target.chunks_mut(COPY_PART_BYTES)));
-    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let work = || {
-        while let Some((source, target)) = next() {
-            target.copy_from_slice(source);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            // A system that gives no thread leaves the work to those there are.
-            drop(std::thread::Builder::new().spawn_scoped(scope, work));
-        }
-        work();
-    });
 }

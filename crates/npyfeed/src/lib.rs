@@ -44,6 +44,7 @@ mod inflated;
 mod load_many;
 mod loader;
 mod open;
+mod packed;
 mod plan;
 mod pool;
 mod run;
