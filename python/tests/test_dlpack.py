@@ -171,15 +171,15 @@ def test_a_read_only_array_is_said_to_be_one(tmp_path: Path) -> None:
 
 
 def test_a_tensor_outlives_array_and_file(tmp_path: Path) -> None:
-    array = opened(tmp_path, np.arange(1000))
+    array = opened(tmp_path, np.arange(10_000))
     tensor, ndarray, copy = from_dlpack(array), np.from_dlpack(array), copied(array)
     path = array.path
     del array
     gc.collect()
     path.unlink()
-    assert torch.equal(tensor, torch.arange(1000))
-    np.testing.assert_array_equal(ndarray, np.arange(1000))
-    np.testing.assert_array_equal(copy, np.arange(1000))
+    assert torch.equal(tensor, torch.arange(10_000))
+    np.testing.assert_array_equal(ndarray, np.arange(10_000))
+    np.testing.assert_array_equal(copy, np.arange(10_000))
 
 
 def maps_of(path: Path) -> int:
@@ -188,7 +188,7 @@ def maps_of(path: Path) -> int:
 
 @pytest.mark.parametrize("asked", [{}, VERSIONED])
 def test_an_unconsumed_capsule_lets_go_of_the_file(tmp_path: Path, asked: dict[str, Any]) -> None:
-    array = opened(tmp_path, np.arange(1000))
+    array = opened(tmp_path, np.arange(10_000))
     path, capsule = array.path, array.__dlpack__(**asked)
     del array
     gc.collect()
@@ -199,7 +199,7 @@ def test_an_unconsumed_capsule_lets_go_of_the_file(tmp_path: Path, asked: dict[s
 
 
 def test_a_tensor_may_be_freed_on_another_thread(tmp_path: Path) -> None:
-    array = opened(tmp_path, np.arange(1000))
+    array = opened(tmp_path, np.arange(10_000))
     path, held = array.path, [from_dlpack(array), np.from_dlpack(array)]
     del array
     gc.collect()
@@ -254,7 +254,7 @@ def test_no_framework_takes_an_array_for_a_row_of_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("read", [bytes, lambda array: array.__dlpack__()])
 def test_a_file_cut_short_is_named(tmp_path: Path, read: Any) -> None:
-    array = opened(tmp_path, np.arange(1000))
+    array = opened(tmp_path, np.arange(10_000))
     with array.path.open("r+b") as file:
         file.truncate(200)
     with pytest.raises(OSError, match=r"\.npy.*cut short"):

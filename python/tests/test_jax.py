@@ -98,12 +98,12 @@ def test_a_donated_array_is_not_written_to(tmp_path: Path) -> None:
 
 
 def test_an_array_outlives_the_file(tmp_path: Path) -> None:
-    array = opened(tmp_path, np.arange(1000, dtype="int32"))
+    array = opened(tmp_path, np.arange(10_000, dtype="int32"))
     path, found = array.path, array.jax()
     del array
     gc.collect()
     path.unlink()
-    np.testing.assert_array_equal(found, np.arange(1000))
+    np.testing.assert_array_equal(found, np.arange(10_000))
     assert str(path) in Path("/proc/self/maps").read_text(encoding="utf-8")
     del found
     gc.collect()

@@ -87,12 +87,12 @@ def test_tensorflow_does_not_write_to_what_it_shares(tmp_path: Path) -> None:
 
 
 def test_a_tensor_outlives_array_and_file(tmp_path: Path) -> None:
-    array = opened(tmp_path, np.arange(1000))
+    array = opened(tmp_path, np.arange(10_000))
     path, tensor = array.path, array.tensorflow()
     del array
     gc.collect()
     path.unlink()
-    np.testing.assert_array_equal(tensor.numpy(), np.arange(1000))
+    np.testing.assert_array_equal(tensor.numpy(), np.arange(10_000))
     assert str(path) in Path("/proc/self/maps").read_text(encoding="utf-8")
     del tensor
     gc.collect()
