@@ -14,6 +14,7 @@ from typing_extensions import Buffer, Self
 
 # A framework that is not installed is `Any` to a type checker; inside installed packages it reports nothing.
 __all__ = [
+    "NUMPY_LACKS",
     "Archive",
     "Array",
     "Dataset",
@@ -21,13 +22,15 @@ __all__ = [
     "Loader",
     "Writer",
     "__version__",
-    "numpy_lacks",
     "open",
     "save",
     "save_npz",
 ]
 
 __version__: str
+
+NUMPY_LACKS: frozenset[str]
+"""The names of the dtypes that NumPy lacks: bfloat16 and 8-bit floats, whose bits it is handed instead."""
 
 @type_check_only
 class LoaderOptions(TypedDict):
@@ -58,13 +61,6 @@ class Member(TypedDict):
     description: Description
     data_bytes: int
     chunks: Iterator[np.ndarray[Any, np.dtype[np.uint8]]]
-
-def numpy_lacks(dtype: str) -> bool:
-    """Whether NumPy has no dtype of this name: bfloat16 and 8-bit floats, whose bits it is handed instead.
-
-    Raises:
-        UnsupportedError: it is no dtype.
-    """
 
 def open(
     source: str | os.PathLike[str] | BinaryIO | io.BufferedIOBase | io.RawIOBase | Buffer,
@@ -264,6 +260,11 @@ class Array:
 
         With `copy=True` in memory of its own, in the order of the file; a large one is copied by several
         threads.
+        """
+    def plain_numpy(self) -> np.ndarray[Any, Any]:
+        """As `numpy`, for who can take only what is writable, native, and steps by whole elements.
+
+        A copy in C order, if the array is not so as it lies.
         """
     def torch(self) -> torch.Tensor:
         """The array as a writable torch tensor over the mapped file.

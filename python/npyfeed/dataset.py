@@ -131,7 +131,7 @@ class Dataset:
 
     def _refuse_what_numpy_lacks(self) -> None:
         for name, spec in self._spec.items():
-            if _native.numpy_lacks(spec.dtype):
+            if spec.dtype in _native.NUMPY_LACKS:
                 raise UnsupportedError(
                     f"column '{name}': NumPy has no {spec.dtype}; use npyfeed.torch.DataLoader, or "
                     "ToDtype('float32')"

@@ -1,14 +1,16 @@
 """PyTorch: batches and arrays as torch tensors, without a copy."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from npyfeed import _native
 from npyfeed.dataset import Dataset
 from npyfeed.loader import Loader
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["DataLoader", "from_array"]
 
@@ -72,7 +74,7 @@ class DataLoader(Loader):
     def _finisher(self, *, as_dict: bool) -> Callable[[tuple[Any, ...]], Any]:  # noqa: ARG002, of the NumPy loader
         make, from_numpy = self.dataset.batch_type, torch.from_numpy
         dtypes = [spec.dtype for spec in self.dataset.spec.values()]
-        if any(map(_native.numpy_lacks, dtypes)):
+        if not _native.NUMPY_LACKS.isdisjoint(dtypes):
             return lambda arrays: make(*map(_tensor, arrays, dtypes))
         return lambda arrays: make(*map(from_numpy, arrays))
 
@@ -87,24 +89,13 @@ def from_array(array: _native.Array) -> torch.Tensor:
         UnsupportedError: the elements are not numbers.
         OSError: the file was cut short or written to since it was opened.
     """
-    numbers = array.numpy()
-    if not _fits(numbers):
-        numbers = np.array(numbers, numbers.dtype.newbyteorder("="))
-        array.check()
-    return _tensor(numbers, array.dtype_name)
-
-
-def _fits(numbers: "np.ndarray[Any, Any]") -> bool:
-    """Whether torch can have the memory as it lies."""
-    size = numbers.itemsize
-    is_writable_and_native = numbers.flags.writeable and numbers.dtype.isnative
-    return is_writable_and_native and all(stride % size == 0 for stride in numbers.strides)
+    return _tensor(array.plain_numpy(), array.dtype_name)
 
 
 def _tensor(array: "np.ndarray[Any, Any]", dtype: str) -> torch.Tensor:
     """The array as a tensor of the dtype of this name; what NumPy lacks has come as its bits."""
     tensor = torch.from_numpy(array)
-    return tensor.view(getattr(torch, dtype)) if _native.numpy_lacks(dtype) else tensor
+    return tensor.view(getattr(torch, dtype)) if dtype in _native.NUMPY_LACKS else tensor
 
 
 def _drawn_seed() -> int:

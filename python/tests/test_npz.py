@@ -302,7 +302,7 @@ def test_real_files_open_equal_or_with_our_errors() -> None:
 def test_deflated_members_open_at_twice_the_rate_of_numpy_unless_they_are_noise(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     digits = (random.random((20_000, 28, 28)) < 0.2) * random.integers(1, 255, (20_000, 28, 28))
-    # Noise hardly deflates: its bytes are looked up one after the other, each after the one before, at 500 MB/s.
+    # Noise hardly deflates: its bytes are looked up one by one, each after the one before, at 500 MB/s.
     # libdeflate is the fastest at that of libdeflate, zlib-rs, zlib-ng and ISA-L.
     kinds = {
         "digits": (digits.astype("uint8"), 2.0),

@@ -7,6 +7,7 @@ use npyfeed::{Array, CrcCheck, DEFAULT_HEADER_BYTES, Mode, OpenOptions, Opened};
 use numpy::PyArrayDescr;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::archive::PyArchive;
@@ -153,16 +154,25 @@ impl PyArray {
         export::array(py, copied)
     }
 
+    fn plain_numpy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let array = self.array()?;
+        let plain = py.detach(|| array.plain()).map_err(|error| to_python(py, error))?;
+        self.sound(py, export::array(py, plain)?)
+    }
+
     fn torch<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        handed_to(slf, "npyfeed.torch")
+        static FROM_ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        handed_to(slf, &FROM_ARRAY, "npyfeed.torch")
     }
 
     fn tensorflow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        handed_to(slf, "npyfeed.tensorflow")
+        static FROM_ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        handed_to(slf, &FROM_ARRAY, "npyfeed.tensorflow")
     }
 
     fn jax<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        handed_to(slf, "npyfeed.jax")
+        static FROM_ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        handed_to(slf, &FROM_ARRAY, "npyfeed.jax")
     }
 
     #[pyo3(signature = (dtype=None, copy=None))]
@@ -269,8 +279,13 @@ impl PyArray {
     }
 }
 
-/// What the module of a framework makes of an array of numbers.
-fn handed_to<'py>(array: &Bound<'py, PyArray>, module: &str) -> PyResult<Bound<'py, PyAny>> {
-    array.get().numbers(array.py())?;
-    array.py().import(module)?.call_method1("from_array", (array,))
+/// What `from_array` of a framework's module makes of an array of numbers. It is looked up once.
+fn handed_to<'py>(
+    array: &Bound<'py, PyArray>,
+    from_array: &PyOnceLock<Py<PyAny>>,
+    module: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = array.py();
+    array.get().numbers(py)?;
+    from_array.import(py, module, "from_array")?.call1((array,))
 }

@@ -3,7 +3,7 @@
 use npyfeed::{Array, Descr, Dtype, Field, UnknownDtype};
 use numpy::PyArrayDescr;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyFrozenSet, PyList, PyTuple};
 
 use crate::error::unsupported;
 
@@ -13,11 +13,9 @@ pub(crate) fn of_dtype(py: Python<'_>, dtype: Dtype) -> PyResult<Bound<'_, PyArr
     PyArrayDescr::new(py, dtype.numpy_dtype().name())
 }
 
-/// Whether NumPy lacks the dtype of this name, so that [`of_dtype`] is for its bits.
-#[pyfunction]
-pub(crate) fn numpy_lacks(py: Python<'_>, dtype: &str) -> PyResult<bool> {
-    let dtype: Dtype = dtype.parse().map_err(|why: UnknownDtype| unsupported(py, why.to_string()))?;
-    Ok(dtype.is_unknown_to_numpy())
+/// The names of the dtypes that NumPy lacks, so that [`of_dtype`] is for their bits.
+pub(crate) fn numpy_lacks(py: Python<'_>) -> PyResult<Bound<'_, PyFrozenSet>> {
+    PyFrozenSet::new(py, Dtype::ALL.into_iter().filter(|dtype| dtype.is_unknown_to_numpy()).map(Dtype::name))
 }
 
 /// NumPy's dtype for the elements of an array, with their byte order.

@@ -30,8 +30,6 @@ mod _native {
     #[pymodule_export]
     use super::dataset::PyDataset;
     #[pymodule_export]
-    use super::descr::numpy_lacks;
-    #[pymodule_export]
     use super::loader::{PyEpoch, PyLoader};
     #[pymodule_export]
     use super::save::save;
@@ -42,6 +40,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        module.add("__version__", env!("CARGO_PKG_VERSION"))
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("NUMPY_LACKS", super::descr::numpy_lacks(module.py())?)
     }
 }

@@ -10,6 +10,22 @@ use crate::array::Array;
 use crate::error::{Error, Result};
 
 impl Array {
+    /// The array itself, if its elements may be written, have this machine's byte order and lie at steps of whole
+    /// elements; else a [`packed`](Array::packed) copy. What can take no less takes this.
+    ///
+    /// # Errors
+    /// As [`packed`](Array::packed).
+    pub fn plain(&self) -> Result<Array> {
+        let layout = self.layout()?;
+        let item_bytes = layout.dtype().item_bytes();
+        let steps_whole = layout.strides().iter().all(|step| step.is_multiple_of(item_bytes));
+        if steps_whole && !layout.is_swapped() && self.memory().is_some() {
+            Ok(self.clone())
+        } else {
+            self.packed()
+        }
+    }
+
     /// A copy in memory of its own, in the order the elements lie in, or in C order if there are gaps between
     /// them. A large one is copied by several threads.
     ///
