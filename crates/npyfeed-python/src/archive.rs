@@ -11,7 +11,35 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use crate::array::PyArray;
 use crate::error::to_python;
 
-/// The arrays of an .npz file, by name.
+/// The arrays of an .npz file, by name: a lazy mapping. `npyfeed.open` makes it.
+///
+/// Names come without ".npy" and are looked up with or without it, in the order of the file, as
+/// `numpy.load` has it. `archive["x"]` is an `Array`; a member that is no .npy file is its bytes.
+///
+/// A stored member (`numpy.savez`) is mapped where it lies and not copied; it may start at any byte, so an
+/// ndarray over it may not be aligned (`array.flags.aligned`), unless `npyfeed.save_npz` wrote it. A deflated
+/// one (`numpy.savez_compressed`) is inflated when it is asked for and checked against its CRC-32. It is
+/// shared while an `Array` or ndarray over it lives, and the archive keeps those last used, 256 MiB at most,
+/// so that `archive["x"][0]`, `archive["x"][1]` inflates once: asking again gives the same memory, with what
+/// was written to it. Several threads inflate several members side by side, and so does `load`. After a fork
+/// the child inflates what it needs for itself.
+///
+/// Raises on `archive[name]`:
+///     KeyError: there is no such member.
+///     FormatError: its local header and the directory disagree, it does not inflate to the size or the
+///         CRC-32 stated, or its .npy header is not sound. The message names file, member and byte.
+///     UnsupportedError: it is encrypted or kept by bzip2, lzma and the like, or not an array of numbers.
+///
+/// Source of the rules: `numpy.savez`, `numpy.lib.npyio.NpzFile`, APPNOTE.TXT.
+///
+/// >>> import numpy as np, npyfeed as nf, tempfile
+/// >>> path = tempfile.mkdtemp() + "/arrays.npz"
+/// >>> np.savez(path, x=np.zeros((2, 3)), y=np.arange(4, dtype="uint8"))
+/// >>> archive = nf.open(path)
+/// >>> list(archive), archive["x"].shape
+/// (['x', 'y'], (2, 3))
+/// >>> nf.Dataset(y=f"{path}:y").spec["y"]
+/// ColumnSpec(dtype='uint8', shape=())
 #[pyclass(frozen, mapping, name = "Archive", module = "npyfeed")]
 pub(crate) struct PyArchive {
     /// `None` once it is closed.
@@ -37,16 +65,19 @@ impl PyArchive {
 
 #[pymethods]
 impl PyArchive {
+    /// The file, if it is one.
     #[getter]
     fn path(&self) -> PyResult<Option<PathBuf>> {
         Ok(self.archive()?.path().map(Into::into))
     }
 
+    /// Whether it was closed.
     #[getter]
     fn closed(&self) -> bool {
         self.archive().is_err()
     }
 
+    /// Lets go of the file. Arrays made of it before stay valid; also what `with` does at its end.
     fn close(&self) {
         let closed = self.archive.write().unwrap_or_else(PoisonError::into_inner).take();
         drop(closed);
@@ -79,6 +110,14 @@ impl PyArchive {
         to_object(py, content)
     }
 
+    /// The members of these names, or all, as `archive[name]` gives them, by the names asked for.
+    ///
+    /// Deflated ones are inflated side by side, by as many threads as the CPU has, which have ended when this
+    /// returns. Stored ones are not read.
+    ///
+    /// Raises:
+    ///     KeyError: there is no such member; nothing is inflated then.
+    ///     FormatError, UnsupportedError: as `archive[name]`, for the earliest name that has an error.
     #[pyo3(signature = (*names))]
     fn load<'py>(&self, py: Python<'py>, names: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyDict>> {
         let archive = self.archive()?;
@@ -100,6 +139,7 @@ impl PyArchive {
         Ok(loaded)
     }
 
+    /// The member, or `default` if there is none of that name.
     #[pyo3(signature = (name, default=None))]
     fn get<'py>(
         &self,
@@ -114,14 +154,17 @@ impl PyArchive {
         Ok(PyList::new(py, self.archive()?.names())?.try_iter()?.into_any())
     }
 
+    /// The names.
     fn keys<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         view(slf, "KeysView")
     }
 
+    /// The members, each opened when the view comes to it.
     fn values<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         view(slf, "ValuesView")
     }
 
+    /// Names and members, each opened when the view comes to it.
     fn items<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         view(slf, "ItemsView")
     }

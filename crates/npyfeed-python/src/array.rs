@@ -14,14 +14,63 @@ use crate::archive::PyArchive;
 use crate::error::{mismatch, to_python};
 use crate::{descr, dlpack, export, source};
 
-/// One array in an .npy file, mapped and not yet read.
+/// One array in an .npy or .npz file, mapped and not yet read. `npyfeed.open` makes it.
+///
+/// `numpy.asarray(array)`, `array[key]` and everything else that takes an array gets NumPy's view of the
+/// mapped file. The mapping is copy-on-write unless another mode was asked for, as `numpy.memmap(mode="c")`:
+/// arrays and tensors over it are writable, and the file never changes.
+///
+/// Numbers become tensors, and columns of a `Dataset`. Text, dates, raw bytes and records are NumPy arrays
+/// only; `array.field("x")`, or `array["x"]`, is one field of records, again an `Array`, without a copy.
+///
+/// If someone else cuts the file short or writes to it meanwhile, reading raises an `OSError` that names
+/// it. Arrays and tensors that were handed out before cannot raise: they read zeros where bytes are
+/// missing, and `check` tells. To change a file in use, rename a new one over it; that disturbs nobody.
+///
+/// Raises on any use after `close`: ValueError.
 #[pyclass(frozen, name = "Array", module = "npyfeed")]
 pub(crate) struct PyArray {
     /// `None` once it is closed.
     array: RwLock<Option<Array>>,
 }
 
-/// Opens an .npy or an .npz file.
+/// Opens an .npy file as an `Array`, an .npz file as an `Archive`: the bytes decide, not the name.
+///
+/// Of an .npy file the header is checked against its size, of an .npz file the directory. No element is read;
+/// a file of at most 16 KiB is read whole, which is faster than to map it. Type checkers see `Any`, as with
+/// `numpy.load`; say which it is: `array: nf.Array = nf.open(path)`.
+///
+/// Args:
+///     source: a path; a file opened in binary mode, from its position on, which is moved behind the array,
+///         so that the next call opens the next one; or the bytes of a file: `bytes`, `bytearray`,
+///         `memoryview`, `mmap`, `BytesIO`, which are not copied and must not be changed meanwhile.
+///     mode: "c", copy-on-write: what is written to arrays and tensors never reaches the file. "r": arrays
+///         are read-only. "r+": what is written is written to the file. Bytes in memory are read-only but
+///         in "r+".
+///     dtype: what the elements are, for those that NumPy has no name for: "bfloat16" and "float8_e4m3fn"
+///         kept as raw bytes or integers of that size, "int64" for dates, any number for raw bytes of its
+///         size; a name, a NumPy dtype or a torch dtype. Nothing is converted. Of an archive: those of each
+///         member used.
+///     check_crc: hold also the stored members of an .npz file against their CRC-32, at their first use,
+///         for a pass over their bytes. Deflated ones are always checked.
+///     memory: the most bytes of inflated members that an archive keeps for their next use; `None`: 256 MiB.
+///     max_header_size: the most bytes that a header may have; `None`: 1 MiB.
+///
+/// Raises:
+///     FileNotFoundError, PermissionError, IsADirectoryError, OSError: the system will not open it.
+///     FormatError: it is neither, or shorter than its header says, or its directory is not sound (cut short,
+///         members that overlap, share a name, climb out by their names, or state sizes that cannot be); the
+///         message has the byte.
+///     UnsupportedError: its elements are Python objects, or mean something else on another machine (`long
+///         double`), or an archive is to be written, or the source is none; the message has the way out.
+///     MismatchError: the elements cannot be of that dtype, or the memory cannot be written.
+///
+/// >>> import io, numpy as np, npyfeed as nf
+/// >>> file = io.BytesIO()
+/// >>> np.save(file, np.arange(3)), np.save(file, np.eye(2)), file.seek(0)
+/// (None, None, 0)
+/// >>> nf.open(file).numpy(), nf.open(file).shape
+/// (array([0, 1, 2]), (2, 2))
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "Python passes all but the first by name")]
 #[pyo3(signature = (source, *, mode="c", dtype=None, check_crc=false, memory=None, max_header_size=None))]
@@ -64,71 +113,98 @@ fn parse_mode(py: Python<'_>, mode: &str) -> PyResult<Mode> {
 
 #[pymethods]
 impl PyArray {
+    /// The length of each axis.
     #[getter]
     fn shape<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.array()?.shape())
     }
 
+    /// The type of the elements; the unsigned integer of their size if NumPy lacks it.
     #[getter]
     fn dtype<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArrayDescr>> {
         descr::of_array(py, &self.array()?)
     }
 
-    /// The name of the dtype, also of those that NumPy lacks; words for what is no number.
+    /// The name of the type of the elements, also of those that NumPy lacks: `"bfloat16"`.
+    ///
+    /// What is no number is told in words.
     #[getter]
     fn dtype_name(&self) -> PyResult<String> {
         let array = self.array()?;
         Ok(array.dtype().map_or_else(|_| array.descr().to_string(), |dtype| dtype.name().to_owned()))
     }
 
+    /// The number of axes.
     #[getter]
     fn ndim(&self) -> PyResult<usize> {
         Ok(self.array()?.shape().len())
     }
 
+    /// The number of elements.
     #[getter]
     fn size(&self) -> PyResult<usize> {
         Ok(self.array()?.grid().item_count())
     }
 
+    /// The size of the elements in bytes.
     #[getter]
     fn nbytes(&self) -> PyResult<usize> {
         Ok(self.array()?.grid().packed_bytes())
     }
 
+    /// Whether the first axis runs fastest.
     #[getter]
     fn fortran_order(&self) -> PyResult<bool> {
         Ok(self.array()?.is_fortran_ordered())
     }
 
+    /// The version of the file format, such as `(1, 0)`.
     #[getter]
     fn version(&self) -> PyResult<Option<(u8, u8)>> {
         Ok(self.array()?.version().map(npyfeed::Version::numbers))
     }
 
+    /// The file; of a member of an .npz file, that.
     #[getter]
     fn path(&self) -> PyResult<Option<PathBuf>> {
         Ok(self.array()?.path().map(Into::into))
     }
 
+    /// One field of records, `[*shape, *axes of the field]`: the same bytes, not copied.
+    ///
+    /// `"file.npy:field"` names it as a column of a `Dataset`.
+    ///
+    /// Raises:
+    ///     MismatchError: the elements have no such field.
     fn field(&self, py: Python<'_>, name: &str) -> PyResult<PyArray> {
         self.array()?.field(name).map(PyArray::new).map_err(|error| to_python(py, error))
     }
 
+    /// Nothing, if the bytes are still those of the file that was opened.
+    ///
+    /// Call it after reading through an array or tensor handed out before, where others change files.
+    ///
+    /// Raises:
+    ///     OSError: the file was cut short or written to since it was opened, or could not be read.
     fn check(&self, py: Python<'_>) -> PyResult<()> {
         self.array()?.check().map_err(|error| to_python(py, error))
     }
 
+    /// Has what was written to the array put on disk, in mode "r+"; else there is nothing to do.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
         let array = self.array()?;
         py.detach(|| array.flush()).map_err(|error| to_python(py, error))
     }
 
+    /// Whether it was closed.
     #[getter]
     fn closed(&self) -> bool {
         self.array().is_err()
     }
 
+    /// Lets go of the file. Arrays and tensors made of it before stay valid, and keep what they need.
+    ///
+    /// Also what `with nf.open(path) as array:` does at its end.
     fn close(&self) {
         let closed = self.array.write().unwrap_or_else(PoisonError::into_inner).take();
         drop(closed);
@@ -144,6 +220,10 @@ impl PyArray {
         self.close();
     }
 
+    /// The array as an ndarray over the mapped file, writable unless the mode is "r", without a copy.
+    ///
+    /// With `copy=True` in memory of its own, in the order of the file; a large one is copied by several
+    /// threads.
     #[pyo3(signature = (*, copy=false))]
     fn numpy<'py>(&self, py: Python<'py>, copy: bool) -> PyResult<Bound<'py, PyAny>> {
         if !copy {
@@ -154,22 +234,34 @@ impl PyArray {
         export::array(py, copied)
     }
 
+    /// As `numpy`, for who can take only what is writable, native, and steps by whole elements.
+    ///
+    /// A copy in C order, if the array is not so as it lies.
     fn plain_numpy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let array = self.array()?;
         let plain = py.detach(|| array.plain()).map_err(|error| to_python(py, error))?;
         self.sound(py, export::array(py, plain)?)
     }
 
+    /// The array as a writable torch tensor over the mapped file.
+    ///
+    /// A copy is made only of what torch cannot hold: the other byte order, strides that are no multiple of
+    /// an element, and memory that may only be read.
+    ///
+    /// Raises:
+    ///     UnsupportedError: the elements are not numbers; the message has the way out.
     fn torch<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         static FROM_ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         handed_to(slf, &FROM_ARRAY, "npyfeed.torch")
     }
 
+    /// The array as a TensorFlow tensor: `npyfeed.tensorflow.from_array` says when without a copy.
     fn tensorflow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         static FROM_ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         handed_to(slf, &FROM_ARRAY, "npyfeed.tensorflow")
     }
 
+    /// The array as a `jax.Array`: `npyfeed.jax.from_array` says when without a copy.
     fn jax<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         static FROM_ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         handed_to(slf, &FROM_ARRAY, "npyfeed.jax")
@@ -199,6 +291,26 @@ impl PyArray {
         self.sound(py, converted?)
     }
 
+    /// A DLPack capsule over the array, for `from_dlpack` of any framework.
+    ///
+    /// TensorFlow's own takes what does not start at a multiple of 64 bytes (members of an .npz file) and
+    /// then ends the process: there, call `tensorflow` instead. JAX's own halves 64-bit numbers; `jax`
+    /// raises.
+    ///
+    /// Args:
+    ///     stream: none, on the CPU.
+    ///     max_version: the version of DLPack that the consumer knows; 1.0 is the first that can say of an
+    ///         array that it may only be read.
+    ///     dl_device: the CPU, `(1, 0)`.
+    ///     copy: whether to copy, into C order, this machine's byte order and memory of its own that starts
+    ///         at a multiple of 64 bytes. Without `True`, nothing is ever copied.
+    ///
+    /// Raises:
+    ///     BufferError: DLPack cannot say it (the other byte order, gaps that are no whole elements) or may
+    ///         not (read-only, without a version); the message has the cure.
+    ///     OSError: the file was cut short or written to since it was opened.
+    ///
+    /// Source of the rules: `dlpack.h` 1.1 and the Python array API standard 2024.12.
     #[expect(clippy::too_many_arguments, reason = "the protocol's, all by name")]
     #[pyo3(signature = (*, stream=None, max_version=None, dl_device=None, copy=None))]
     fn __dlpack__<'py>(
@@ -214,12 +326,12 @@ impl PyArray {
         self.sound(py, capsule.into_any())
     }
 
+    /// The CPU: `(1, 0)`.
     fn __dlpack_device__(&self) -> PyResult<(i32, i32)> {
         self.array().map(|_| dlpack::CPU)
     }
 
-    /// No buffer protocol: NumPy and PyTorch would prefer it. NumPy would then copy out of our sight, after the
-    /// check for a changed file; `torch.asarray` would take the bytes for one axis.
+    /// The elements in C order, copied. For their memory itself: `memoryview(array.numpy())`.
     fn __bytes__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.sound(py, self.view(py)?.call_method0("tobytes")?)
     }
