@@ -1,7 +1,11 @@
 //! `npyfeed._native`: the engine as Python classes. Conversion only; what anything means is in the crate
 //! `npyfeed`, and what users type is in `python/npyfeed`.
 
-#![expect(clippy::doc_markdown, reason = "what Python's `help()` shows is no Markdown")]
+#![expect(
+    clippy::doc_markdown,
+    clippy::doc_link_with_quotes,
+    reason = "what Python's `help()` shows is no Markdown"
+)]
 #![expect(clippy::needless_pass_by_value, reason = "PyO3 hands converted arguments over by value")]
 
 use pyo3::pymodule;
