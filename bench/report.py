@@ -158,9 +158,7 @@ class Run:
 
 def write_record(run: Run) -> Path:
     """Write the page and its raw numbers beside it; a second record of a day gets a number."""
-    date = dt.datetime.now(dt.timezone.utc).date().isoformat()
-    path = _free(HERE / "record" / f"{date}-{short_machine_name()}.md")
-    path.parent.mkdir(exist_ok=True)
+    path = free_record()
     facts = {**machine(), "load at the start": f"{run.load:.2f}"}
     command = shlex.join(["python", "bench/run.py", *run.arguments])
     path.write_text(_page(path.stem, run, {"command": f"`{command}`", **facts}), encoding="utf-8")
@@ -174,7 +172,11 @@ def write_record(run: Run) -> Path:
     return path
 
 
-def _free(path: Path) -> Path:
+def free_record(*names: str) -> Path:
+    """Where the next page goes: the date, the machine, what it is about; a number if there is one."""
+    date = dt.datetime.now(dt.timezone.utc).date().isoformat()
+    path = HERE / "record" / f"{'-'.join([date, short_machine_name(), *names])}.md"
+    path.parent.mkdir(exist_ok=True)
     turn, free = 1, path
     while free.exists():
         turn += 1
