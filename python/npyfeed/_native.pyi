@@ -29,8 +29,8 @@ __all__ = [
 
 __version__: str
 
-NUMPY_LACKS: frozenset[str]
-"""The names of the dtypes that NumPy lacks: bfloat16 and 8-bit floats, whose bits it is handed instead."""
+NUMPY_LACKS: Mapping[str, str]
+"""The dtypes that NumPy lacks, bfloat16 and 8-bit floats, and what a header says of them."""
 
 @type_check_only
 class LoaderOptions(TypedDict):
@@ -185,6 +185,10 @@ class Array:
     mapped file. The mapping is copy-on-write unless another mode was asked for, as `numpy.memmap(mode="c")`:
     arrays and tensors over it are writable, and the file never changes.
 
+    `array[key]` is read, and assigned to, by NumPy's indexing; comparison and iteration are NumPy's too. For
+    all else there is `array.numpy()`. Of dtypes that NumPy lacks (bfloat16) it gives the bits, and nothing
+    else does: to take them for numbers is refused. No buffer protocol: `memoryview(array.numpy())`.
+
     Numbers become tensors, and columns of a `Dataset`. Text, dates, raw bytes and records are NumPy arrays
     only; `array.field("x")`, or `array["x"]`, is one field of records, again an `Array`, without a copy.
 
@@ -231,17 +235,21 @@ class Array:
     def close(self) -> None:
         """Lets go of the file. Arrays and tensors made of it before stay valid, and keep what they need.
 
-        Also what `with nf.open(path) as array:` does at its end.
+        Also what `with nf.open(path) as array:` does at its end. In mode "r+" it flushes first.
         """
     def __enter__(self) -> Self: ...
     def __exit__(self, *error: object) -> None: ...
-    def field(self, name: str) -> Array:
+    def field(self, name: str, *, dtype: object | None = None) -> Array:
         """One field of records, `[*shape, *axes of the field]`: the same bytes, not copied.
 
-        `"file.npy:field"` names it as a column of a `Dataset`.
+        `"file.npy:field"` names it as a column of a `Dataset`, `"file.npz:member:field"` that of a member.
+
+        Args:
+            name: its name or title.
+            dtype: what its elements are, as in `npyfeed.open`: dates as "int64".
 
         Raises:
-            MismatchError: the elements have no such field.
+            MismatchError: the elements have no such field, or its bytes are no such numbers.
 
         """
     def check(self) -> None:
@@ -254,7 +262,14 @@ class Array:
 
         """
     def flush(self) -> None:
-        """Has what was written to the array put on disk, in mode "r+"; else there is nothing to do."""
+        """Has what was written to the array put on disk, in mode "r+"; else there is nothing to do.
+
+        Memory that was opened (`bytearray`, `mmap`) is its owner's to flush.
+
+        Raises:
+            OSError: the system failed, or something written is lost: a file cut short, a full disk.
+
+        """
     def numpy(self, *, copy: bool = False) -> np.ndarray[Any, Any]:
         """The array as an ndarray over the mapped file, writable unless the mode is "r", without a copy.
 
@@ -274,6 +289,7 @@ class Array:
 
         Raises:
             UnsupportedError: the elements are not numbers; the message has the way out.
+            MismatchError: a copy is needed in mode "r+": what is written to it would be lost.
 
         """
     def tensorflow(self) -> tf.Tensor:
@@ -318,6 +334,15 @@ class Array:
     def __bytes__(self) -> bytes:
         """The elements in C order, copied. For their memory itself: `memoryview(array.numpy())`."""
     def __getitem__(self, key: Any, /) -> Any: ...
+    def __setitem__(self, key: Any, value: Any, /) -> None: ...
+    def __iter__(self) -> Iterator[Any]: ...
+    def __eq__(self, other: object, /) -> Any: ...
+    def __ne__(self, other: object, /) -> Any: ...
+    def __lt__(self, other: Any, /) -> Any: ...
+    def __le__(self, other: Any, /) -> Any: ...
+    def __gt__(self, other: Any, /) -> Any: ...
+    def __ge__(self, other: Any, /) -> Any: ...
+    def __reduce__(self) -> Any: ...
     def __len__(self) -> int: ...
 
 def save(

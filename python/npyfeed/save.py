@@ -36,7 +36,8 @@ def save(path: str | os.PathLike[str], array: Any) -> None:  # noqa: ANN401, wha
     Raises:
         UnsupportedError: the elements are Python objects, or the array is masked, on another device, or
             of a dtype that NumPy lacks; the message has the way out.
-        FileNotFoundError, PermissionError, IsADirectoryError, OSError: the system will not write the file.
+        FileNotFoundError, PermissionError, IsADirectoryError, OSError: the system will not write the file, or
+            `array` is an `npyfeed.Array` whose own file was cut short or written to meanwhile.
 
     Source: `numpy.save`, `numpy.lib.format`.
 
@@ -50,7 +51,7 @@ def save(path: str | os.PathLike[str], array: Any) -> None:  # noqa: ANN401, wha
     target = npy_path(path)
     doing = f"cannot write '{target}'"
     plain = as_ndarray(doing, array)
-    _native.save(target, describe(doing, plain), chunks(plain))
+    _native.save(target, describe(doing, plain, array), checked(array, chunks(plain)))
 
 
 def npy_path(path: str | os.PathLike[str]) -> str:
@@ -66,6 +67,8 @@ def as_ndarray(doing: str, array: Any) -> AnyArray:  # noqa: ANN401, as in `save
             f"{doing}: expected an array without a mask, which an .npy file cannot hold, found a masked one: "
             "pass array.filled(value), and save array.mask beside it if you need it"
         )
+    if isinstance(array, _native.Array):
+        return array.numpy()
     try:
         if hasattr(array, "__dlpack__") and not hasattr(array, "__array__"):
             return np.from_dlpack(array)
@@ -78,8 +81,8 @@ def as_ndarray(doing: str, array: Any) -> AnyArray:  # noqa: ANN401, as in `save
         ) from error
 
 
-def describe(doing: str, array: AnyArray) -> "_native.Description":
-    """What the header of `array` says; `doing` begins the message if no header can say it."""
+def describe(doing: str, array: AnyArray, source: object = None) -> "_native.Description":
+    """What the header of `array`, made of `source`, says; `doing` begins the message if none can say it."""
     # NumPy would pickle objects, and what its newer kinds of dtype hold, such as StringDType.
     if array.dtype.hasobject or not getattr(type(array.dtype), "_legacy", True):
         raise UnsupportedError(
@@ -87,11 +90,21 @@ def describe(doing: str, array: AnyArray) -> "_native.Description":
             "pass numbers, strings as array.astype(str), ragged arrays as one file each"
         )
     header = np.lib.format.header_data_from_array_1_0(array)
+    name = source.dtype_name if isinstance(source, _native.Array) else ""
     return {
-        "descr": repr(header["descr"]),
+        "descr": repr(_native.NUMPY_LACKS.get(name, header["descr"])),
         "fortran_order": header["fortran_order"],
         "shape": header["shape"],
     }
+
+
+def checked(
+    array: object, pieces: Iterator["np.ndarray[Any, np.dtype[np.uint8]]"]
+) -> Iterator["np.ndarray[Any, np.dtype[np.uint8]]"]:
+    """The pieces of `array`, and behind the last one an error if its file changed while they were read."""
+    yield from pieces
+    if isinstance(array, _native.Array):
+        array.check()
 
 
 def bytes_of(array: AnyArray) -> "np.ndarray[Any, np.dtype[np.uint8]]":

@@ -5,7 +5,7 @@ from typing import Any
 
 from npyfeed import _native
 from npyfeed.errors import MismatchError
-from npyfeed.save import as_ndarray, chunks, describe
+from npyfeed.save import as_ndarray, checked, chunks, describe
 
 __all__ = ["save_npz"]
 
@@ -78,7 +78,7 @@ def _member(doing: str, name: str, array: Any) -> "_native.Member":  # noqa: ANN
     plain = as_ndarray(doing, array)
     return {
         "name": name,
-        "description": describe(doing, plain),
+        "description": describe(doing, plain, array),
         "data_bytes": plain.nbytes,
-        "chunks": chunks(plain),
+        "chunks": checked(array, chunks(plain)),
     }

@@ -74,7 +74,7 @@ class DataLoader(Loader):
     def _finisher(self, *, as_dict: bool) -> Callable[[tuple[Any, ...]], Any]:  # noqa: ARG002, of the NumPy loader
         make, from_numpy = self.dataset.batch_type, torch.from_numpy
         dtypes = [spec.dtype for spec in self.dataset.spec.values()]
-        if not _native.NUMPY_LACKS.isdisjoint(dtypes):
+        if any(dtype in _native.NUMPY_LACKS for dtype in dtypes):
             return lambda arrays: make(*map(_tensor, arrays, dtypes))
         return lambda arrays: make(*map(from_numpy, arrays))
 

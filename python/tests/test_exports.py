@@ -74,20 +74,40 @@ def test_a_field_is_copied_where_a_framework_wants_it_packed(tmp_path: Path) -> 
     array = nf.open(tmp_path / "a.npy")
     for name in ["x", "y"]:
         field = array.field(name)
-        with pytest.raises(BufferError, match="copy=True"):
-            torch.utils.dlpack.from_dlpack(field)
+        with pytest.raises(BufferError, match="copy=False"):
+            field.__dlpack__(copy=False)
+        np.testing.assert_array_equal(torch.utils.dlpack.from_dlpack(field).numpy(), records[name])
         np.testing.assert_array_equal(field.torch().numpy(), records[name])
         np.testing.assert_array_equal(field.tensorflow().numpy(), records[name])
         np.testing.assert_array_equal(np.asarray(field.jax()), records[name])
 
 
-def test_a_read_only_array_is_flagged_so_and_copied_where_the_flag_is_unknown(tmp_path: Path) -> None:
+def test_a_read_only_array_is_copied_by_every_framework(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.arange(6, dtype="float32"))
     array = nf.open(tmp_path / "a.npy", mode="r")
-    found = np.from_dlpack(array)
-    assert not found.flags.writeable
-    assert found.ctypes.data == array.numpy().ctypes.data
-    with pytest.raises(BufferError, match="only be read"):
-        array.__dlpack__()
     for made in [array.tensorflow().numpy(), np.asarray(array.jax()), array.torch().numpy()]:
         np.testing.assert_array_equal(made, np.arange(6))
+        assert made.ctypes.data != array.numpy().ctypes.data
+
+
+def test_bits_are_never_taken_for_numbers(tmp_path: Path, name: str) -> None:
+    np.save(tmp_path / "a.npy", every_value(name))
+    array = nf.open(tmp_path / "a.npy", dtype=name)
+    uses: list[Any] = [np.asarray, np.mean, lambda a: np.asarray(a, "f4"), lambda a: a[0], list]
+    for use in [*uses, lambda a: a == 1]:
+        with pytest.raises(nf.UnsupportedError, match=rf"NumPy has no {name}.*\.torch\(\).*view\(ml_dtypes"):
+            use(array)
+    np.testing.assert_array_equal(array.numpy(), every_value(name).view(array.dtype))
+
+
+@pytest.mark.parametrize("save", [nf.save, nf.save_npz])
+def test_saving_keeps_the_dtype_that_numpy_lacks(tmp_path: Path, name: str, save: Any) -> None:
+    np.save(tmp_path / "a.npy", every_value(name))
+    array = nf.open(tmp_path / "a.npy", dtype=name)
+    save(tmp_path / "again", array)
+    if save is nf.save:
+        assert (tmp_path / "again.npy").read_bytes() == (tmp_path / "a.npy").read_bytes()
+        again = nf.open(tmp_path / "again.npy", dtype=name)
+    else:
+        again = nf.open(tmp_path / "again.npz", dtype=name)["arr_0"]
+    np.testing.assert_array_equal(again.numpy(), array.numpy())

@@ -1,6 +1,7 @@
 """Copy-on-write, read-only and read-write; closing; copies."""
 
 import gc
+import os
 import pickle
 import threading
 from pathlib import Path
@@ -65,6 +66,31 @@ def test_read_write_reaches_the_file_and_is_no_change_of_it(tmp_path: Path, leng
         file.truncate(50)
     with pytest.raises(OSError, match="cut short"):
         array.check()
+
+
+def test_what_is_written_where_a_file_has_lost_its_bytes_is_said_to_be_lost(tmp_path: Path) -> None:
+    path = saved(tmp_path, 100_000)
+    array = nf.open(path, mode="r+")
+    view = array.numpy()
+    os.truncate(path, 4096)
+    view[:] = 9
+    os.truncate(path, 800_128)
+    with pytest.raises(OSError, match=r"a\.npy"):
+        array.flush()
+    with pytest.raises(OSError, match=r"a\.npy"), array:
+        pass
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_tensor_that_would_be_a_copy_is_refused_where_it_is_to_be_written(
+    tmp_path: Path, length: int
+) -> None:
+    np.save(tmp_path / "big.npy", np.arange(length).astype(">i8"))
+    array = nf.open(tmp_path / "big.npy", mode="r+")
+    for hand_over in [array.torch, array.__dlpack__]:
+        with pytest.raises(nf.MismatchError, match=r"big\.npy.*byte order.*\.numpy\(\)"):
+            hand_over()
+    assert array.__dlpack__(copy=True) is not None
 
 
 def test_modes_that_are_none_and_files_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
@@ -222,5 +248,7 @@ def test_a_header_longer_than_the_limit_is_refused_until_it_is_raised(tmp_path: 
 
 
 def test_an_array_that_cannot_be_pickled_says_so(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match="pickle"):
-        pickle.dumps(nf.open(saved(tmp_path, 10)))
+    np.savez(tmp_path / "a.npz", x=np.arange(3))
+    for opened in [nf.open(saved(tmp_path, 10)), nf.open(tmp_path / "a.npz")]:
+        with pytest.raises(nf.UnsupportedError, match=r"cannot pickle or copy .* from a\w+\.path"):
+            pickle.dumps(opened)

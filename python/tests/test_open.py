@@ -69,6 +69,27 @@ def test_indexing_is_numpys(tmp_path: Path) -> None:
         array[3]
 
 
+def test_comparison_iteration_and_assignment_are_numpys(tmp_path: Path) -> None:
+    expected = np.arange(12).reshape(3, 4) % 5
+    array = nf.open(saved(tmp_path, expected))
+    np.testing.assert_array_equal(array == 1, expected == 1)
+    np.testing.assert_array_equal(array != expected, np.zeros((3, 4), bool))
+    np.testing.assert_array_equal(array > 2, expected > 2)
+    np.testing.assert_array_equal(np.eye(5)[array[0]], np.eye(5)[expected[0]])
+    np.testing.assert_array_equal([row.sum() for row in array], expected.sum(1))
+    array[1, 2] = 99
+    array[0] += 1
+    assert (array[1, 2], array[0, 0]) == (99, 1)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(array)
+    with pytest.raises(TypeError, match="0-d"):
+        iter(nf.open(saved(tmp_path, np.array(1))))
+    with pytest.raises(AttributeError, match=r"no attribute 'mean', its ndarray has: array\.numpy\(\)\.mean"):
+        array.mean()
+    with pytest.raises(AttributeError, match=r"no attribute 'nothing'$"):
+        array.nothing  # noqa: B018, looked up to fail
+
+
 def test_array_protocol_converts_and_copies_when_asked(tmp_path: Path) -> None:
     array = nf.open(saved(tmp_path, np.arange(4, dtype="int16")))
     assert np.asarray(array, dtype="float64").dtype == np.float64
@@ -141,7 +162,7 @@ def test_a_path_is_what_python_calls_a_path(tmp_path: Path) -> None:
     spellings: list[Path | str] = [path, str(path)]
     for spelled in spellings:
         assert nf.open(spelled).shape == (3,)
-    with pytest.raises(nf.UnsupportedError, match="cannot open a int: expected a path"):
+    with pytest.raises(nf.UnsupportedError, match=r"cannot open: expected a path.*found int"):
         nf.open(3)  # type: ignore[arg-type]
 
 

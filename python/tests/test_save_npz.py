@@ -1,5 +1,6 @@
 """`npyfeed.save_npz`: what `numpy.savez` keeps is in the file, aligned, and opens in NumPy and here."""
 
+import functools
 import os
 import signal
 import struct
@@ -306,3 +307,33 @@ def test_permissions_and_links_are_those_of_save(tmp_path: Path) -> None:
     assert os.stat(tmp_path / "target.npz").st_mode & 0o777 == 0o640  # noqa: PTH116, the system's own word
     with pytest.raises(FileNotFoundError):
         nf.save_npz(tmp_path / "none" / "x.npz", 1)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_array_whose_file_is_cut_short_meanwhile_is_not_saved(tmp_path: Path, compressed: bool) -> None:  # noqa: FBT001, a parameter
+    for save in (nf.save, functools.partial(nf.save_npz, compressed=compressed)):
+        np.save(tmp_path / "a.npy", np.ones(100_000))
+        array = nf.open(tmp_path / "a.npy")
+        os.truncate(tmp_path / "a.npy", 4096)
+        with pytest.raises(OSError, match=r"a\.npy.*cut short|Bad address"):
+            save(tmp_path / "saved", array)
+        assert not list(tmp_path.glob("saved*"))
+
+
+def test_an_array_that_is_written_meanwhile_is_saved_with_the_crc_of_what_is_saved(tmp_path: Path) -> None:
+    array, stop = np.zeros(4_000_000, "uint8"), threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            array[:] += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for turn in range(10):
+            nf.save_npz(tmp_path / "a.npz", x=array, compressed=turn % 2 == 1)
+            with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+                assert archive.testzip() is None
+    finally:
+        stop.set()
+        writer.join()

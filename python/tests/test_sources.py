@@ -162,11 +162,18 @@ def test_what_cannot_be_opened_is_refused_with_the_way_out(tmp_path: Path) -> No
     np.save(tmp_path / "a.npy", np.arange(5))
     (tmp_path / "a.npy.gz").write_bytes(gzip.compress((tmp_path / "a.npy").read_bytes()))
     with gzip.open(tmp_path / "a.npy.gz") as packed, (tmp_path / "a.npy").open() as text:
-        refused: list[Any] = [packed, text, np.arange(3), 3, None, [b"a"]]
+        hidden = io.BufferedReader(gzip.open(tmp_path / "a.npy.gz"))  # noqa: SIM115, closed below
+        refused: list[Any] = [packed, hidden, text, 3, None, [b"a"]]
         for source in refused:
             with pytest.raises(nf.UnsupportedError, match=r"expected a path.*'rb'.*pass \.read"):
                 nf.open(source)
+        hidden.close()
         np.testing.assert_array_equal(nf.open(packed.read()).numpy(), np.arange(5))
+    ndarray: Any = np.arange(3)
+    with pytest.raises(nf.UnsupportedError, match=r"found numpy\.ndarray; an ndarray is in memory already"):
+        nf.open(ndarray)
+    with pytest.raises(nf.UnsupportedError, match=r"side by side.*steps"):
+        nf.open(memoryview(saved(np.arange(5)))[::2])
     with (tmp_path / "a.npy").open("rb") as closed:
         pass
     with pytest.raises(ValueError, match="closed"):

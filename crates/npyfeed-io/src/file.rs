@@ -2,7 +2,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -50,7 +50,10 @@ impl RegularFile {
     /// [`OpenError`]; a pipe is refused before it is opened, since opening one waits for its writer.
     pub fn open(path: &Path, mode: Mode) -> Result<RegularFile, OpenError> {
         check_regular(&std::fs::metadata(path)?)?;
-        let file = OpenOptions::new().read(true).write(mode == Mode::ReadWrite).open(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(mode == Mode::ReadWrite);
+        // A pipe may have taken the file's place meanwhile.
+        let file = options.custom_flags(libc::O_NONBLOCK).open(path)?;
         RegularFile::of(file, path, mode)
     }
 
@@ -69,29 +72,15 @@ impl RegularFile {
         self.metadata.len()
     }
 
-    /// Reads bytes from `offset` on into all of `bytes`, or as far as there are any; how many there were.
+    /// Reads the whole file into `bytes`, which are as many as it has.
     ///
     /// # Errors
-    /// The system's own.
-    pub fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
-        let mut count = 0;
-        while count < bytes.len() {
-            match self.file.read_at(&mut bytes[count..], offset + count as u64) {
-                Ok(0) => break,
-                Ok(read) => count += read,
-                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
-                Err(why) => return Err(why),
-            }
-        }
-        Ok(count)
-    }
-
-    /// Whether the file is still what it was when it was opened. Ask after reading.
-    ///
-    /// # Errors
-    /// [`ChangeError`], which says what has happened to it.
-    pub fn check(&self) -> Result<(), ChangeError> {
-        Stamp::of(&self.metadata).check(&self.file, self.mode)
+    /// [`ChangeError`] if it was cut short or written to since it was opened, or the system fails.
+    pub fn read(&self, bytes: &mut [u8]) -> Result<(), ChangeError> {
+        let read = self.file.read_exact_at(bytes, 0);
+        // What has happened to the file says more than that its end came too early.
+        Stamp::of(&self.metadata).check(&self.file, self.mode)?;
+        Ok(read?)
     }
 }
 
@@ -138,17 +127,18 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn a_file_is_read_from_anywhere_to_its_end() {
+    fn a_file_is_read_whole_whoever_opened_it() {
         let mut temporary = tempfile::NamedTempFile::new().unwrap();
         temporary.write_all(b"0123456789").unwrap();
         let opened = RegularFile::open(temporary.path(), Mode::default()).unwrap();
         let adopted =
             RegularFile::of(temporary.reopen().unwrap(), temporary.path(), Mode::default()).unwrap();
         for file in [opened, adopted] {
-            let mut bytes = [0; 6];
-            assert_eq!((file.read_at(2, &mut bytes).unwrap(), &bytes, file.len_bytes()), (6, b"234567", 10));
-            assert_eq!((file.read_at(8, &mut bytes).unwrap(), &bytes[..2]), (2, &b"89"[..]));
-            assert_eq!(file.read_at(20, &mut bytes).unwrap(), 0);
+            let mut bytes = [0; 10];
+            file.read(&mut bytes).unwrap();
+            assert_eq!((&bytes, file.len_bytes()), (b"0123456789", 10));
+            let beyond = file.read(&mut [0; 11]).unwrap_err();
+            assert!(matches!(beyond, ChangeError::Io(why) if why.kind() == io::ErrorKind::UnexpectedEof));
         }
     }
 
@@ -159,10 +149,11 @@ mod tests {
         let [read_only, read_write] =
             [Mode::ReadOnly, Mode::ReadWrite].map(|mode| RegularFile::open(temporary.path(), mode).unwrap());
         temporary.write_all(b"10").unwrap();
-        assert!(matches!(read_only.check(), Err(ChangeError::Rewritten { found_bytes: 12, .. })));
-        read_write.check().unwrap();
+        let mut bytes = [0; 10];
+        assert!(matches!(read_only.read(&mut bytes), Err(ChangeError::Rewritten { found_bytes: 12, .. })));
+        read_write.read(&mut bytes).unwrap();
         temporary.as_file().set_len(9).unwrap();
-        assert!(matches!(read_write.check(), Err(ChangeError::CutShort { found_bytes: 9, .. })));
+        assert!(matches!(read_write.read(&mut bytes), Err(ChangeError::CutShort { found_bytes: 9, .. })));
     }
 
     #[test]

@@ -19,11 +19,12 @@
 //! change of the same size after which someone sets the modification time back, one through a shared map
 //! that has not been written back yet, and, before Linux 6.13, one within the tick of the clock (1 to
 //! 10 ms) in which the opened bytes were written. In a file opened to be written, only what is missing is
-//! noticed: its modification time changes with every write, our own among them.
+//! noticed: its modification time changes with every write, our own among them. What is then written to the
+//! missing part reaches no file, nor does what is written where a sparse file has no block and the disk no room
+//! for one: `flush` fails, and so does `check` from then on.
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::atomic::{Ordering, fence};
 
@@ -36,7 +37,6 @@ use crate::{ChangeError, Mode, OpenError, RegularFile, Source};
 /// A regular file, mapped whole. Mapping reads nothing.
 #[derive(Debug)]
 pub struct MappedFile {
-    path: PathBuf,
     name: String,
     mode: Mode,
     /// What the file was like when it was opened.
@@ -64,12 +64,7 @@ impl MappedFile {
         let opened = Stamp::of(&metadata);
         let map =
             if opened.len_bytes == 0 { None } else { Some(Guarded::new(&file, opened.len_bytes, mode)?) };
-        Ok(MappedFile { name: path.display().to_string(), path, mode, opened, map, file })
-    }
-
-    /// The path it was opened by.
-    pub fn path(&self) -> &Path {
-        &self.path
+        Ok(MappedFile { name: path.display().to_string(), mode, opened, map, file })
     }
 }
 
@@ -103,9 +98,13 @@ impl Source for MappedFile {
         Some(NonNull::slice_from_raw_parts(start, map.len()))
     }
 
-    fn flush(&self) -> io::Result<()> {
+    fn flush(&self) -> Result<(), ChangeError> {
         match (&self.map, self.mode) {
-            (Some(Guarded { map, .. }), Mode::ReadWrite) => map.flush(),
+            (Some(Guarded { map, .. }), Mode::ReadWrite) => {
+                map.flush()?;
+                // Zeros of our own lie where a write met no room: the system does not know them.
+                self.check()
+            }
             (Some(_) | None, Mode::CopyOnWrite | Mode::ReadOnly | Mode::ReadWrite) => Ok(()),
         }
     }
@@ -138,6 +137,7 @@ fn map_file(file: &File, len_bytes: u64, mode: Mode) -> io::Result<MmapRaw> {
 mod tests {
     use super::*;
     use std::io::Write;
+    use std::path::Path;
 
     fn file_of(bytes: &[u8]) -> tempfile::NamedTempFile {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -154,11 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_gives_its_bytes_and_its_path() {
+    fn a_file_gives_its_bytes_and_its_name() {
         let file = file_of(b"0123456789");
         let source = mapped(file.path());
         assert_eq!(source.bytes(), b"0123456789");
-        assert_eq!(source.path(), file.path());
         assert_eq!(source.name(), file.path().display().to_string());
     }
 
@@ -266,7 +265,7 @@ mod tests {
             let (mut file, source) = ones(100);
             let before = source.opened.modified.unwrap() - Duration::from_secs(1);
             file.as_file().set_modified(before).unwrap();
-            let source = mapped(source.path());
+            let source = mapped(file.path());
             source.check().unwrap();
             file.rewind().unwrap();
             file.write_all(&[2; 100]).unwrap();

@@ -15,8 +15,9 @@ pub struct Memory {
     _owner: Box<dyn Any + Send + Sync>,
 }
 
-// SAFETY: the bytes are only read, and `Memory::new` asks its caller that they may be read from any
-// thread as long as the owner, which is itself `Send + Sync`, lives.
+// SAFETY: `Memory::new` asks its caller that the bytes may be read from any thread as long as the owner, which is
+// itself `Send + Sync`, lives. To write, only an address is lent: whoever writes to it answers for that, and
+// SAFETY.md, "memory that others write", says what follows.
 unsafe impl Send for Memory {}
 // SAFETY: as above.
 unsafe impl Sync for Memory {}

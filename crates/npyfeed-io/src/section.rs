@@ -1,6 +1,5 @@
 //! Some of the bytes of another source, as a source.
 
-use std::io;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -43,7 +42,7 @@ impl Source for Section {
         Some(NonNull::slice_from_raw_parts(start, self.range.len()))
     }
 
-    fn flush(&self) -> io::Result<()> {
+    fn flush(&self) -> Result<(), ChangeError> {
         self.whole.flush()
     }
 }

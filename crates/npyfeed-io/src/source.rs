@@ -65,8 +65,9 @@ pub trait Source: Send + Sync + std::fmt::Debug {
     /// Has what was written put on disk, where it reaches a file at all.
     ///
     /// # Errors
-    /// The system's own.
-    fn flush(&self) -> io::Result<()> {
+    /// The system's own, and those of [`check`](Source::check): what was written where a file had lost its bytes,
+    /// or where the disk had no room for them, is lost.
+    fn flush(&self) -> Result<(), ChangeError> {
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::array::PyArray;
-use crate::error::to_python;
+use crate::error::{to_python, unsupported};
 
 /// The arrays of an .npz file, by name: a lazy mapping. `npyfeed.open` makes it.
 ///
@@ -152,6 +152,14 @@ impl PyArchive {
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         Ok(PyList::new(py, self.archive()?.names())?.try_iter()?.into_any())
+    }
+
+    /// The names.
+    #[expect(clippy::unused_self, reason = "the protocol asks an archive")]
+    fn __reduce__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let message =
+            "cannot pickle or copy an npyfeed.Archive: open it again in the child process, from archive.path";
+        Err(unsupported(py, message.to_owned()))
     }
 
     /// The names.

@@ -1,24 +1,28 @@
-//! `npyfeed.Array` and `npyfeed.open`.
+//! `npyfeed.Array`. Not here: how one is opened (`open.rs`), what it becomes (`export.rs`, `dlpack.rs`).
 
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 
-use npyfeed::{Array, CrcCheck, DEFAULT_HEADER_BYTES, Mode, OpenOptions, Opened};
+use npyfeed::{Array, Dtype};
 use numpy::PyArrayDescr;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::basic::CompareOp;
+use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyDict, PyIterator, PyString, PyTuple};
 
-use crate::archive::PyArchive;
-use crate::error::{mismatch, to_python};
-use crate::{descr, dlpack, export, source};
+use crate::error::{to_python, unsupported};
+use crate::{descr, dlpack, export};
 
 /// One array in an .npy or .npz file, mapped and not yet read. `npyfeed.open` makes it.
 ///
 /// `numpy.asarray(array)`, `array[key]` and everything else that takes an array gets NumPy's view of the
 /// mapped file. The mapping is copy-on-write unless another mode was asked for, as `numpy.memmap(mode="c")`:
 /// arrays and tensors over it are writable, and the file never changes.
+///
+/// `array[key]` is read, and assigned to, by NumPy's indexing; comparison and iteration are NumPy's too. For
+/// all else there is `array.numpy()`. Of dtypes that NumPy lacks (bfloat16) it gives the bits, and nothing
+/// else does: to take them for numbers is refused. No buffer protocol: `memoryview(array.numpy())`.
 ///
 /// Numbers become tensors, and columns of a `Dataset`. Text, dates, raw bytes and records are NumPy arrays
 /// only; `array.field("x")`, or `array["x"]`, is one field of records, again an `Array`, without a copy.
@@ -32,83 +36,6 @@ use crate::{descr, dlpack, export, source};
 pub(crate) struct PyArray {
     /// `None` once it is closed.
     array: RwLock<Option<Array>>,
-}
-
-/// Opens an .npy file as an `Array`, an .npz file as an `Archive`: the bytes decide, not the name.
-///
-/// Of an .npy file the header is checked against its size, of an .npz file the directory. No element is read;
-/// a file of at most 16 KiB is read whole, which is faster than to map it. Type checkers see `Any`, as with
-/// `numpy.load`; say which it is: `array: nf.Array = nf.open(path)`.
-///
-/// Args:
-///     source: a path; a file opened in binary mode, from its position on, which is moved behind the array,
-///         so that the next call opens the next one; or the bytes of a file: `bytes`, `bytearray`,
-///         `memoryview`, `mmap`, `BytesIO`, which are not copied and must not be changed meanwhile.
-///     mode: "c", copy-on-write: what is written to arrays and tensors never reaches the file. "r": arrays
-///         are read-only. "r+": what is written is written to the file. Bytes in memory are read-only but
-///         in "r+".
-///     dtype: what the elements are, for those that NumPy has no name for: "bfloat16" and "float8_e4m3fn"
-///         kept as raw bytes or integers of that size, "int64" for dates, any number for raw bytes of its
-///         size; a name, a NumPy dtype or a torch dtype. Nothing is converted. Of an archive: those of each
-///         member used.
-///     check_crc: hold also the stored members of an .npz file against their CRC-32, at their first use,
-///         for a pass over their bytes. Deflated ones are always checked.
-///     memory: the most bytes of inflated members that an archive keeps for their next use; `None`: 256 MiB.
-///     max_header_size: the most bytes that a header may have; `None`: 1 MiB.
-///
-/// Raises:
-///     FileNotFoundError, PermissionError, IsADirectoryError, OSError: the system will not open it.
-///     FormatError: it is neither, or shorter than its header says, or its directory is not sound (cut short,
-///         members that overlap, share a name, climb out by their names, or state sizes that cannot be); the
-///         message has the byte.
-///     UnsupportedError: its elements are Python objects, or mean something else on another machine (`long
-///         double`), or an archive is to be written, or the source is none; the message has the way out.
-///     MismatchError: the elements cannot be of that dtype, or the memory cannot be written.
-///
-/// >>> import io, numpy as np, npyfeed as nf
-/// >>> file = io.BytesIO()
-/// >>> np.save(file, np.arange(3)), np.save(file, np.eye(2)), file.seek(0)
-/// (None, None, 0)
-/// >>> nf.open(file).numpy(), nf.open(file).shape
-/// (array([0, 1, 2]), (2, 2))
-#[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "Python passes all but the first by name")]
-#[pyo3(signature = (source, *, mode="c", dtype=None, check_crc=false, memory=None, max_header_size=None))]
-pub(crate) fn open<'py>(
-    source: &Bound<'py, PyAny>,
-    mode: &str,
-    dtype: Option<&Bound<'py, PyAny>>,
-    check_crc: bool,
-    memory: Option<usize>,
-    max_header_size: Option<usize>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let py = source.py();
-    let crc_check = if check_crc { CrcCheck::All } else { CrcCheck::default() };
-    let options = OpenOptions::new().mode(parse_mode(py, mode)?).crc_check(crc_check);
-    let mut options = options.max_header_bytes(max_header_size.unwrap_or(DEFAULT_HEADER_BYTES));
-    if let Some(kept_bytes) = memory {
-        options = options.memory(kept_bytes);
-    }
-    if let Some(dtype) = dtype {
-        options = options.dtype(descr::meant("cannot open", dtype)?);
-    }
-    match source::open(source, options)? {
-        Opened::Array(array) => Ok(Bound::new(py, PyArray::new(array))?.into_any()),
-        Opened::Archive(archive) => Ok(Bound::new(py, PyArchive::new(archive))?.into_any()),
-    }
-}
-
-/// The letters of `numpy.memmap`.
-fn parse_mode(py: Python<'_>, mode: &str) -> PyResult<Mode> {
-    match mode {
-        "c" => Ok(Mode::CopyOnWrite),
-        "r" => Ok(Mode::ReadOnly),
-        "r+" => Ok(Mode::ReadWrite),
-        _ => Err(mismatch(
-            py,
-            format!("cannot open with mode '{mode}': expected 'c' (copy-on-write), 'r' or 'r+'"),
-        )),
-    }
 }
 
 #[pymethods]
@@ -172,12 +99,20 @@ impl PyArray {
 
     /// One field of records, `[*shape, *axes of the field]`: the same bytes, not copied.
     ///
-    /// `"file.npy:field"` names it as a column of a `Dataset`.
+    /// `"file.npy:field"` names it as a column of a `Dataset`, `"file.npz:member:field"` that of a member.
+    ///
+    /// Args:
+    ///     name: its name or title.
+    ///     dtype: what its elements are, as in `npyfeed.open`: dates as "int64".
     ///
     /// Raises:
-    ///     MismatchError: the elements have no such field.
-    fn field(&self, py: Python<'_>, name: &str) -> PyResult<PyArray> {
-        self.array()?.field(name).map(PyArray::new).map_err(|error| to_python(py, error))
+    ///     MismatchError: the elements have no such field, or its bytes are no such numbers.
+    #[pyo3(signature = (name, *, dtype=None))]
+    fn field(&self, py: Python<'_>, name: &str, dtype: Option<&Bound<'_, PyAny>>) -> PyResult<PyArray> {
+        let field = self.array()?.field(name).map_err(|error| to_python(py, error))?;
+        let Some(dtype) = dtype else { return Ok(PyArray::new(field)) };
+        let dtype = descr::meant(&format!("cannot read field '{name}' with dtype="), dtype)?;
+        field.read_as(dtype).map(PyArray::new).map_err(|error| to_python(py, error))
     }
 
     /// Nothing, if the bytes are still those of the file that was opened.
@@ -191,6 +126,11 @@ impl PyArray {
     }
 
     /// Has what was written to the array put on disk, in mode "r+"; else there is nothing to do.
+    ///
+    /// Memory that was opened (`bytearray`, `mmap`) is its owner's to flush.
+    ///
+    /// Raises:
+    ///     OSError: the system failed, or something written is lost: a file cut short, a full disk.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
         let array = self.array()?;
         py.detach(|| array.flush()).map_err(|error| to_python(py, error))
@@ -204,10 +144,11 @@ impl PyArray {
 
     /// Lets go of the file. Arrays and tensors made of it before stay valid, and keep what they need.
     ///
-    /// Also what `with nf.open(path) as array:` does at its end.
-    fn close(&self) {
+    /// Also what `with nf.open(path) as array:` does at its end. In mode "r+" it flushes first.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
         let closed = self.array.write().unwrap_or_else(PoisonError::into_inner).take();
-        drop(closed);
+        let flushed = closed.map_or(Ok(()), |array| py.detach(|| array.flush()));
+        flushed.map_err(|error| to_python(py, error))
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
@@ -216,8 +157,8 @@ impl PyArray {
     }
 
     #[pyo3(signature = (*_error))]
-    fn __exit__(&self, _error: &Bound<'_, PyTuple>) {
-        self.close();
+    fn __exit__(&self, py: Python<'_>, _error: &Bound<'_, PyTuple>) -> PyResult<()> {
+        self.close(py)
     }
 
     /// The array as an ndarray over the mapped file, writable unless the mode is "r", without a copy.
@@ -250,6 +191,7 @@ impl PyArray {
     ///
     /// Raises:
     ///     UnsupportedError: the elements are not numbers; the message has the way out.
+    ///     MismatchError: a copy is needed in mode "r+": what is written to it would be lost.
     fn torch<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         static FROM_ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         handed_to(slf, &FROM_ARRAY, "npyfeed.torch")
@@ -274,6 +216,7 @@ impl PyArray {
         dtype: Option<Bound<'py, PyAny>>,
         copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        self.refuse_bits()?;
         if dtype.is_none() {
             return self.numpy(py, copy == Some(true));
         }
@@ -339,9 +282,55 @@ impl PyArray {
     /// A field of records for its name, as `field` gives it; else what NumPy's indexing gives.
     fn __getitem__<'py>(&self, py: Python<'py>, key: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         if let Ok(name) = key.cast::<PyString>() {
-            return Ok(Bound::new(py, self.field(py, name.to_str()?)?)?.into_any());
+            return Ok(Bound::new(py, self.field(py, name.to_str()?, None)?)?.into_any());
         }
+        self.refuse_bits()?;
         self.sound(py, self.view(py)?.get_item(key)?)
+    }
+
+    /// NumPy's assignment to the elements, where they may be written.
+    fn __setitem__<'py>(
+        &self,
+        py: Python<'py>,
+        key: Bound<'py, PyAny>,
+        value: Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        self.refuse_bits()?;
+        self.view(py)?.set_item(key, value)
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        self.refuse_bits()?;
+        let view = self.view(py)?;
+        self.check(py)?;
+        view.try_iter()
+    }
+
+    /// NumPy's comparison, element by element.
+    fn __richcmp__<'py>(
+        &self,
+        py: Python<'py>,
+        other: &Bound<'py, PyAny>,
+        operator: CompareOp,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.refuse_bits()?;
+        self.sound(py, self.view(py)?.rich_compare(other, operator)?)
+    }
+
+    /// What an array has not, an ndarray may have.
+    #[expect(clippy::unused_self, reason = "the protocol asks an array")]
+    fn __getattr__(&self, py: Python<'_>, name: &str) -> PyResult<Py<PyAny>> {
+        let has_ndarray = !name.starts_with('_') && py.import("numpy")?.getattr("ndarray")?.hasattr(name)?;
+        let hint =
+            if has_ndarray { format!(", its ndarray has: array.numpy().{name}") } else { String::new() };
+        Err(PyAttributeError::new_err(format!("an npyfeed.Array has no attribute '{name}'{hint}")))
+    }
+
+    #[expect(clippy::unused_self, reason = "the protocol asks an array")]
+    fn __reduce__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let message = "cannot pickle or copy an npyfeed.Array: open it again in the child process, from \
+                       array.path, or take array.numpy(copy=True)";
+        Err(unsupported(py, message.to_owned()))
     }
 
     fn __len__(&self) -> PyResult<usize> {
@@ -377,6 +366,21 @@ impl PyArray {
         let array = self.array()?;
         array.layout().map_err(|error| to_python(py, error))?;
         Ok(array)
+    }
+
+    /// Refuses elements of a dtype that NumPy lacks, where it would take their bits for numbers.
+    fn refuse_bits(&self) -> PyResult<()> {
+        let array = self.array()?;
+        let lacking = array.dtype().ok().filter(|&dtype| Dtype::is_unknown_to_numpy(dtype));
+        let Some(dtype) = lacking else { return Ok(()) };
+        Python::attach(|py| {
+            let message = format!(
+                "cannot make an ndarray of '{}': NumPy has no {dtype}; take .torch(), .jax() or .tensorflow(), or \
+                 the bits: .numpy(), and .numpy().view(ml_dtypes.{dtype})",
+                array.name()
+            );
+            Err(unsupported(py, message))
+        })
     }
 
     /// All of it as an ndarray, which nobody may have before it has been found sound.

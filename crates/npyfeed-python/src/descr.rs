@@ -3,7 +3,7 @@
 use npyfeed::{Array, Descr, Dtype, Field, UnknownDtype};
 use numpy::PyArrayDescr;
 use pyo3::prelude::*;
-use pyo3::types::{PyFrozenSet, PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::error::unsupported;
 
@@ -13,9 +13,13 @@ pub(crate) fn of_dtype(py: Python<'_>, dtype: Dtype) -> PyResult<Bound<'_, PyArr
     PyArrayDescr::new(py, dtype.numpy_dtype().name())
 }
 
-/// The names of the dtypes that NumPy lacks, so that [`of_dtype`] is for their bits.
-pub(crate) fn numpy_lacks(py: Python<'_>) -> PyResult<Bound<'_, PyFrozenSet>> {
-    PyFrozenSet::new(py, Dtype::ALL.into_iter().filter(|dtype| dtype.is_unknown_to_numpy()).map(Dtype::name))
+/// The names of the dtypes that NumPy lacks, so that [`of_dtype`] is for their bits, and their type strings.
+pub(crate) fn numpy_lacks(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let lacking = PyDict::new(py);
+    for dtype in Dtype::ALL.into_iter().filter(|dtype| dtype.is_unknown_to_numpy()) {
+        lacking.set_item(dtype.name(), dtype.type_string())?;
+    }
+    Ok(lacking)
 }
 
 /// NumPy's dtype for the elements of an array, with their byte order.

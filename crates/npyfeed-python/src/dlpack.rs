@@ -1,8 +1,9 @@
 //! `__dlpack__`: an array as the capsule that `torch.from_dlpack`, `jax.dlpack.from_dlpack` and others take.
 //!
 //! The structs are those of `dlpack.h` 1.1, the protocol is that of the Python array API standard 2024.12.
-//! What a capsule leads to holds the array of the engine and no Python object, so its consumer may let go
-//! of it on any thread, with or without the GIL.
+//! What a capsule leads to holds the array of the engine, so its consumer may let go of it on any thread, with or
+//! without the GIL. A Python object below it, as of an array over `bytes`, is let go of at once by a thread that is
+//! attached to the interpreter, else when the next one is.
 //!
 //! Not by the crate `dlpark`: 0.10, whose interface broke with that of 0.9 eleven days before, cannot copy,
 //! and leaves to its user's `unsafe` what has to be proven here.
@@ -36,18 +37,23 @@ pub(crate) fn export<'py>(
     request: &Request<'py>,
 ) -> PyResult<Bound<'py, PyCapsule>> {
     let minor = request.check(array)?;
-    let (array, flags) = match (request.copy, array.memory()) {
-        (Some(true), _) => {
-            let copy = py.detach(|| array.packed());
-            (copy.map_err(|error| to_python(py, error))?, IS_COPIED)
+    let is_copied = match request.copy {
+        Some(is_copied) => is_copied,
+        // Some consumers write to what is flagged read-only: unless they ask for it as it is, they get a copy.
+        None => array.memory().is_none() || lengths(array).is_err(),
+    };
+    let (array, flags) = if is_copied {
+        if request.copy.is_none() {
+            array.check_may_be_copied().map_err(|error| to_python(py, error))?;
         }
-        (Some(false) | None, Some(_)) => (array.clone(), 0),
-        (Some(false) | None, None) => (array.clone(), READ_ONLY),
+        (py.detach(|| array.packed()).map_err(|error| to_python(py, error))?, IS_COPIED)
+    } else {
+        (array.clone(), if array.memory().is_some() { 0 } else { READ_ONLY })
     };
     match request.max_version {
         None | Some((0, _)) if flags == READ_ONLY => {
             let found = "found an array that may only be read, which a capsule without a version cannot say";
-            Err(refused(&array, found, "pass max_version=(1, 0), or copy=True"))
+            Err(refused(&array, found, "pass max_version=(1, 0), or leave out copy=False"))
         }
         None | Some((0, _)) => capsule::<Legacy>(py, array, Facts { flags, minor }),
         Some(_) => capsule::<Versioned>(py, array, Facts { flags, minor }),
@@ -97,7 +103,7 @@ fn type_code(dtype: Dtype) -> (u8, u32) {
 fn lengths(array: &Array) -> PyResult<Vec<i64>> {
     let layout = layout_of(array)?;
     let dtype = layout.dtype();
-    let cure = "ask for a copy, copy=True, or take .numpy()";
+    let cure = "leave out copy=False, or take .numpy()";
     if layout.is_swapped() {
         return Err(refused(array, "its elements do not have this machine's byte order", cure));
     }
@@ -282,7 +288,13 @@ const _: () = {
 unsafe extern "C" fn release<M>(managed: *mut M) {
     // SAFETY: the pointer was made from a box of an `Export<M>`, and leads to its first field; the caller
     // gives it up.
-    drop(unsafe { Box::from_raw(managed.cast::<Export<M>>()) });
+    let export = unsafe { Box::from_raw(managed.cast::<Export<M>>()) };
+    // SAFETY: both may be called on any thread at any time.
+    let is_attached = unsafe { ffi::Py_IsInitialized() != 0 && ffi::PyGILState_Check() == 1 };
+    if is_attached {
+        // CPython has called this without telling PyO3, which would put off what it does not know to be safe.
+        Python::attach(|_| drop(export));
+    }
 }
 
 /// The destructor of a capsule. A consumer has renamed what it took; what still has its name is ours.

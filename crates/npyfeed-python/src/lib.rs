@@ -18,9 +18,9 @@ mod dlpack;
 mod error;
 mod export;
 mod loader;
+mod open;
 mod save;
 mod save_npz;
-mod source;
 mod transform;
 mod writer;
 
@@ -31,11 +31,13 @@ mod _native {
     #[pymodule_export]
     use super::archive::PyArchive;
     #[pymodule_export]
-    use super::array::{PyArray, open};
+    use super::array::PyArray;
     #[pymodule_export]
     use super::dataset::PyDataset;
     #[pymodule_export]
     use super::loader::{PyEpoch, PyLoader};
+    #[pymodule_export]
+    use super::open::open;
     #[pymodule_export]
     use super::save::save;
     #[pymodule_export]

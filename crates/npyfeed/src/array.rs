@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use npyfeed_array::{ArrayView, Buffer, Dtype, Grid, Layout, MemoryOrder};
-use npyfeed_io::{Memory, Source};
+use npyfeed_io::{Memory, Mode, Source};
 use npyfeed_npy::{Descr, UnsupportedDescr, Version};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -34,6 +34,8 @@ pub(crate) struct Origin {
     pub(crate) path: Option<Arc<Path>>,
     /// The version of its header.
     pub(crate) version: Option<Version>,
+    /// What may be done with its bytes.
+    pub(crate) mode: Mode,
 }
 
 #[derive(Clone, Debug)]
@@ -139,8 +141,11 @@ impl Array {
         let descr = self.descr();
         let (offset_bytes, field) = descr.field(name).ok_or_else(|| self.no_field(name, &descr))?;
         let (element, shape) = field.descr.flattened();
-        let beyond = |_| Error::new(ErrorKind::Internal, "a field outside its record");
-        let grid = self.grid().part(element.item_bytes(), &shape).map_err(beyond)?;
+        let too_large = |why| Error::new(ErrorKind::Format, format!("cannot open '{}': {why}", self.name()));
+        let grid = self.grid().part(element.item_bytes(), &shape);
+        let grid = grid.map_err(|why| self.on_path(too_large(why)))?;
+        // No record, no field: behind nothing there may be nothing.
+        let offset_bytes = if grid.span_bytes() == 0 { 0 } else { offset_bytes };
         let items =
             Items::on(grid, element).ok_or_else(|| Error::new(ErrorKind::Internal, "a field's size"))?;
         let (source, origin) = (Arc::clone(&self.0.source), self.0.origin.clone());
@@ -177,6 +182,31 @@ impl Array {
         Array::new(Arc::new(memory), self.0.origin.clone(), items, 0)
     }
 
+    /// What it was opened for.
+    pub fn mode(&self) -> Mode {
+        self.0.origin.mode
+    }
+
+    /// The same elements as numbers of `dtype`, whose bytes they hold under another name, as
+    /// [`OpenOptions::dtype`](crate::OpenOptions::dtype) says of a whole file. Nothing is converted.
+    ///
+    /// ```no_run
+    /// let events = npyfeed::open("events.npy")?; // [('time', '<M8[ns]'), ('energy', '<f4')]
+    /// let time = events.field("time")?.read_as(npyfeed::Dtype::I64)?; // i64 [events]
+    /// # Ok::<(), npyfeed::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if their bytes are no such numbers.
+    pub fn read_as(&self, dtype: Dtype) -> Result<Array> {
+        let no_such = |why| Error::mismatch(format!("cannot read '{}': {why}", self.name()));
+        let descr = self.descr().read_as(dtype).map_err(|why| self.on_path(no_such(why)))?;
+        let items = Items::on(self.grid().clone(), &descr);
+        let items = items.ok_or_else(|| Error::new(ErrorKind::Internal, "elements of another size"))?;
+        let (source, origin) = (Arc::clone(&self.0.source), self.0.origin.clone());
+        Array::new(source, origin, items, self.0.data_offset)
+    }
+
     /// What errors call it: the path of its file, or `"memory"`.
     pub fn name(&self) -> &str {
         self.0.source.name()
@@ -206,10 +236,10 @@ impl Array {
     /// ([`Mode::ReadWrite`](crate::Mode::ReadWrite)); else there is nothing to do.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the system cannot.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the system cannot, and if the file was cut short, or the disk
+    /// full, so that something written reached no file.
     pub fn flush(&self) -> Result<()> {
-        let cannot = |why| Error::system(&format!("write '{}'", self.name()), why);
-        self.0.source.flush().map_err(|why| self.on_path(cannot(why)))
+        self.0.source.flush().map_err(|why| self.on_path(Error::changed(self.name(), why)))
     }
 
     fn on_path(&self, error: Error) -> Error {

@@ -51,6 +51,7 @@ mod run;
 mod sample_element;
 mod save;
 mod save_npz;
+mod side_by_side;
 mod stats;
 mod transform;
 mod writer;

@@ -2,9 +2,9 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::side_by_side::{processor_count, side_by_side};
 
 /// What `open` gives for 0 to `count`, in that order, or the error of the smallest number that has one.
 ///
@@ -27,14 +27,7 @@ pub(crate) fn load_many<T: Send>(
             *place.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(result);
         }
     };
-    let thread_count = thread::available_parallelism().map_or(1, usize::from).min(slow_count);
-    thread::scope(|scope| {
-        for _ in 1..thread_count {
-            // Without the thread, the others do its share.
-            let _ = thread::Builder::new().name("npyfeed-load".to_owned()).spawn_scoped(scope, work);
-        }
-        work();
-    });
+    side_by_side(processor_count().min(slow_count), work);
     let opened = opened.into_iter().filter_map(|place| place.into_inner().ok().flatten());
     let all = opened.collect::<Result<Vec<T>>>()?;
     if all.len() == count {
@@ -57,16 +50,21 @@ mod tests {
 
     #[test]
     fn the_error_of_the_earliest_wins_whoever_is_faster() {
-        for slow_count in [0, 100] {
-            let opened = load_many(100, slow_count, |index| match index {
-                7 => {
-                    thread::yield_now();
-                    Err::<(), Error>(Error::mismatch("seven"))
+        let (has_later_failed, waits) = (AtomicBool::new(false), processor_count() > 1);
+        let opened = load_many(100, 100, |index| match index {
+            7 => {
+                // With another thread to open them, a later one fails first.
+                while waits && !has_later_failed.load(Ordering::Relaxed) {
+                    std::thread::yield_now();
                 }
-                8.. => Err(Error::mismatch("later")),
-                _ => Ok(()),
-            });
-            assert_eq!(opened.unwrap_err().to_string(), "seven");
-        }
+                Err::<(), Error>(Error::mismatch("seven"))
+            }
+            8.. => {
+                has_later_failed.store(true, Ordering::Relaxed);
+                Err(Error::mismatch("later"))
+            }
+            _ => Ok(()),
+        });
+        assert_eq!(opened.unwrap_err().to_string(), "seven");
     }
 }

@@ -167,9 +167,8 @@ impl OpenOptions {
         let cannot = |why: std::io::Error| Error::cannot_map(path, why.into());
         #[expect(clippy::cast_possible_truncation, reason = "at most READ_MAX_BYTES")]
         let mut buffer = Buffer::zeroed(file.len_bytes() as usize).map_err(cannot)?;
-        file.read_at(0, buffer.bytes_mut()).map_err(cannot)?;
         let name = path.display().to_string();
-        file.check().map_err(|why| Error::changed(&name, why).on(path))?;
+        file.read(buffer.bytes_mut()).map_err(|why| Error::changed(&name, why).on(path))?;
         let memory = Memory::own(name, buffer);
         Ok(Arc::new(if self.mode == Mode::ReadOnly { memory.read_only() } else { memory }))
     }
@@ -197,7 +196,7 @@ impl OpenOptions {
         let header = Header::parse(&start, &self.limits).map_err(bad_header)?;
         header.check_data(bytes.len() as u64).map_err(bad_header)?;
         let items = self.items(&header, source.name())?;
-        let origin = Origin { path: path.map(Into::into), version: Some(header.version()) };
+        let origin = Origin { path: path.map(Into::into), version: Some(header.version()), mode: self.mode };
         Array::new(source, origin, items, offset + header.data_offset())
     }
 
@@ -219,8 +218,8 @@ impl OpenOptions {
     }
 }
 
-/// Opens what a column names: an .npy file, `"file.npz:member"`, or one field of either, `"file.npy:field"`. A
-/// file of that whole name comes first.
+/// Opens what a column names: an .npy file, `"file.npz:member"`, or a field of either, `"file.npy:field"`. A file of
+/// that whole name comes first.
 pub(crate) fn open_column(path: &Path) -> Result<Array> {
     let Some((file, inside)) = file_and_inside(path) else {
         return match OpenOptions::new().open(path)? {
@@ -235,11 +234,25 @@ pub(crate) fn open_column(path: &Path) -> Result<Array> {
         };
     };
     match OpenOptions::new().open(file)? {
-        Opened::Array(array) => array.field(inside),
-        Opened::Archive(archive) => match inside.rsplit_once(':') {
-            Some((member, field)) if !archive.contains(inside) => archive.array(member)?.field(field),
-            Some(_) | None => archive.array(inside),
-        },
+        Opened::Array(array) => field_of(&array, inside),
+        Opened::Archive(archive) => {
+            let colons =
+                inside.rmatch_indices(':').map(|(colon, _)| (&inside[..colon], &inside[colon + 1..]));
+            match colons.into_iter().find(|(member, _)| archive.contains(member)) {
+                Some((member, field)) if !archive.contains(inside) => {
+                    field_of(&archive.array(member)?, field)
+                }
+                Some(_) | None => archive.array(inside),
+            }
+        }
+    }
+}
+
+/// A field, or one inside another: `"point:x"`. A field of that whole name comes first.
+fn field_of(array: &Array, name: &str) -> Result<Array> {
+    match name.split_once(':') {
+        Some((outer, inner)) if array.descr().field(name).is_none() => field_of(&array.field(outer)?, inner),
+        Some(_) | None => array.field(name),
     }
 }
 

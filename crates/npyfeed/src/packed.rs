@@ -1,28 +1,45 @@
 //! The elements of an array in memory of their own: as they lie, or as every framework takes them.
 
-use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 
 use npyfeed_array::{Buffer, ByteOrder, Layout, MemoryOrder};
-use npyfeed_io::Memory;
+use npyfeed_io::{Memory, Mode};
 
 use crate::array::Array;
 use crate::error::{Error, Result};
+use crate::side_by_side::{processor_count, side_by_side};
 
 impl Array {
     /// The array itself, if its elements may be written, have this machine's byte order and lie at steps of whole
     /// elements; else a [`packed`](Array::packed) copy. What can take no less takes this.
     ///
     /// # Errors
-    /// As [`packed`](Array::packed).
+    /// As [`packed`](Array::packed); [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) instead of a copy of
+    /// what was opened to be written: what is written to the copy would reach no file.
     pub fn plain(&self) -> Result<Array> {
         let layout = self.layout()?;
         let item_bytes = layout.dtype().item_bytes();
         let steps_whole = layout.strides().iter().all(|step| step.is_multiple_of(item_bytes));
         if steps_whole && !layout.is_swapped() && self.memory().is_some() {
-            Ok(self.clone())
-        } else {
-            self.packed()
+            return Ok(self.clone());
+        }
+        self.check_may_be_copied()?;
+        self.packed()
+    }
+
+    /// Whether a copy will do where nobody asked for one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if not: what is written to it is to reach the file.
+    pub fn check_may_be_copied(&self) -> Result<()> {
+        match self.mode() {
+            Mode::CopyOnWrite | Mode::ReadOnly => Ok(()),
+            Mode::ReadWrite => Err(Error::mismatch(format!(
+                "cannot hand out '{}' to be written: expected elements in this machine's byte order, at steps of \
+                 whole elements, found others, of which only a copy could be had; write through .numpy(), or open \
+                 it with mode 'c'",
+                self.name()
+            ))),
         }
     }
 
@@ -85,20 +102,12 @@ const COPY_PART_BYTES: usize = 4 << 20;
 /// file's pages and of new memory are made, are served side by side.
 fn copy(source: &[u8], target: &mut [u8]) {
     let part_count = source.len().div_ceil(COPY_PART_BYTES);
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(part_count);
     let parts = Mutex::new(source.chunks(COPY_PART_BYTES).zip(target.chunks_mut(COPY_PART_BYTES)));
     let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let work = || {
+    side_by_side(processor_count().min(part_count), || {
         while let Some((source, target)) = next() {
             target.copy_from_slice(source);
         }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            // A system that gives no thread leaves the work to those there are.
-            drop(std::thread::Builder::new().spawn_scoped(scope, work));
-        }
-        work();
     });
 }
 

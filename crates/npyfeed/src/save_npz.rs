@@ -18,6 +18,9 @@ use crate::atomic_file::AtomicFile;
 use crate::error::{Error, ErrorKind, Result};
 use crate::save::header_of;
 
+/// As much is copied at a time to where nobody else writes: it stays in the cache.
+const PIECE_BYTES: usize = 1 << 18;
+
 /// Deflated bytes are gathered up to this size before they are written.
 const OUTPUT_BYTES: usize = 1 << 18;
 
@@ -105,6 +108,8 @@ struct Member {
     expected_bytes: u64,
     crc: Crc,
     written: Written,
+    /// What is being written of it, where nobody else writes.
+    piece: Vec<u8>,
     /// `None`: stored.
     deflate: Option<Deflate>,
 }
@@ -146,7 +151,8 @@ impl NpzWriter {
         let appended = self.file.write(&local_header);
         self.noting(appended)?;
         let (crc, written) = (Crc::new(), Written::default());
-        self.member = Some(Member { name: name.to_owned(), expected_bytes, crc, written, deflate });
+        let (name, piece) = (name.to_owned(), Vec::with_capacity(PIECE_BYTES));
+        self.member = Some(Member { name, expected_bytes, crc, written, piece, deflate });
         self.write(header)
     }
 
@@ -162,14 +168,8 @@ impl NpzWriter {
             let found = bytes.len();
             return Err(self.mismatch(&format!("expected at most {room_bytes} bytes more, found {found}")));
         };
-        member.crc.update(bytes);
-        member.written.plain_bytes += bytes.len() as u64;
-        let appended = match &mut member.deflate {
-            None => self.file.write(bytes).map(|()| bytes.len() as u64),
-            Some(deflate) => deflate.write(bytes, &mut self.file),
-        };
-        member.written.compressed_bytes += appended.as_ref().unwrap_or(&0);
-        self.noting(appended).map(drop)
+        let appended = bytes.chunks(PIECE_BYTES).try_for_each(|piece| member.append(piece, &mut self.file));
+        self.noting(appended)
     }
 
     /// Ends the last member and puts the file in its place, on disk.
@@ -195,6 +195,7 @@ impl NpzWriter {
         let Some(mut member) = self.member.take() else { return Ok(()) };
         let missing_bytes = member.missing_bytes();
         if missing_bytes > 0 {
+            self.has_failed = true;
             let name = &member.name;
             return Err(self.mismatch(&format!("member '{name}': expected {missing_bytes} bytes more")));
         }
@@ -224,6 +225,20 @@ impl NpzWriter {
 }
 
 impl Member {
+    /// Appends a piece of at most [`PIECE_BYTES`]. Of what the caller lends, each byte is read once: someone may
+    /// write to it meanwhile, and the CRC must be that of what is in the file.
+    fn append(&mut self, piece: &[u8], file: &mut AtomicFile) -> Result<()> {
+        self.piece.clear();
+        self.piece.extend_from_slice(piece);
+        self.crc.update(&self.piece);
+        self.written.plain_bytes += self.piece.len() as u64;
+        self.written.compressed_bytes += match &mut self.deflate {
+            None => file.write(&self.piece).map(|()| self.piece.len() as u64)?,
+            Some(deflate) => deflate.write(&self.piece, file)?,
+        };
+        Ok(())
+    }
+
     fn missing_bytes(&self) -> u64 {
         self.expected_bytes - self.written.plain_bytes
     }

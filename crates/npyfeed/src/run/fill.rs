@@ -123,7 +123,7 @@ mod tests {
     fn dataset() -> Dataset {
         let layout = Layout::new(Dtype::U8, ByteOrder::NATIVE, &[6], MemoryOrder::C).unwrap();
         let source = Arc::new(CutWhenRead::default());
-        let origin = Origin { path: Some(Path::new("cut.npy").into()), version: None };
+        let origin = Origin { path: Some(Path::new("cut.npy").into()), ..Origin::default() };
         let array = Array::new(source, origin, Items::Numbers(layout), 0).unwrap();
         Dataset::builder().column("x", array).unwrap().build().unwrap()
     }
