@@ -124,6 +124,34 @@ def test_every_field_is_an_array_over_the_same_bytes(tmp_path: Path, name: str, 
     np.testing.assert_array_equal(whole[view.dtype.names[0]].numpy(), view[view.dtype.names[0]])
 
 
+@pytest.mark.parametrize("save", [np.save, np.savez, np.savez_compressed])
+def test_fields_of_no_records_are_empty(tmp_path: Path, save: Any) -> None:
+    array = filled(DTYPES["subarrays"], (3, 0))
+    path = tmp_path / ("a.npy" if save is np.save else "a.npz")
+    save(path, array)
+    opened = nf.open(path)
+    whole = opened["arr_0"] if isinstance(opened, nf.Archive) else opened
+    for field in fields_of(array.dtype):
+        found, expected = whole, array
+        for step in field:
+            found, expected = found.field(step), expected[step]
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+        np.testing.assert_array_equal(found.numpy(), expected)
+
+
+def test_a_field_with_more_axes_than_numpy_has_is_refused(tmp_path: Path) -> None:
+    array = np.zeros((1,) * 63, [("x", "<f4", (1, 2)), ("y", "u1", (3,))])
+    np.save(tmp_path / "a.npy", array)
+    whole = nf.open(tmp_path / "a.npy")
+    assert whole["y"].shape == array["y"].shape
+    with pytest.raises(ValueError, match="dimensions"):
+        array["x"]
+    with pytest.raises(
+        nf.UnsupportedError, match=r"field 'x' of .*a\.npy': expected at most 64 axes.*found 65"
+    ):
+        whole["x"]
+
+
 def test_a_field_is_found_by_its_title_and_a_wrong_one_is_named(tmp_path: Path) -> None:
     array = filled(DTYPES["titled"], (4,))
     np.save(tmp_path / "a.npy", array)
