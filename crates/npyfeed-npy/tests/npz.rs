@@ -184,7 +184,7 @@ fn a_directory_too_large_to_copy_is_refused() {
 fn a_directory_of_many_windows_is_read_whole() {
     // Each entry takes 60 KiB, so that they straddle every place at which a copy could end.
     let names: Vec<String> = (0..100).map(|number| format!("{number}.npy")).collect();
-    let padded = |entry: &mut Entry| entry.central_extra = join(&[&[9, 9, 0, 0xf0], &[0; 0xf000]]);
+    let padded = |entry: &mut Entry| entry.central_extra = join(&[&[9, 9, 0, 0xf0], &vec![0; 0xf000]]);
     let entries: Vec<Entry> = names.iter().map(|name| stored(name, TEXT).with(padded)).collect();
     let whole = archive(&entries);
     let found = read(&whole).unwrap();
