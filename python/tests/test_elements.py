@@ -1,5 +1,6 @@
 """Elements that are no plain numbers: NumPy arrays all the same, columns by field, or numbers by `dtype=`."""
 
+import io
 import itertools
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,32 @@ def test_files_equal_numpys_load(
     nf.save(tmp_path / "again.npy", found)
     np.save(tmp_path / "numpys.npy", expected)
     assert (tmp_path / "again.npy").read_bytes() == (tmp_path / "numpys.npy").read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore:Stored array in format 3.0")
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+@pytest.mark.parametrize(("name", "shape", "order"), MATRIX)
+def test_every_version_equals_numpys_load_also_from_memory_and_when_saved_again(
+    tmp_path: Path, name: str, shape: tuple[int, ...], order: str, version: tuple[int, int]
+) -> None:
+    array, file = filled(DTYPES[name], shape, order), io.BytesIO()
+    if name == "named_in_utf8" and version < (3, 0):
+        with pytest.raises(UnicodeEncodeError):
+            np.lib.format.write_array(file, array, version)
+        return
+    np.lib.format.write_array(file, array, version)
+    (tmp_path / "a.npy").write_bytes(file.getvalue())
+    expected = np.load(tmp_path / "a.npy")
+    sources: list[Any] = [tmp_path / "a.npy", file.getvalue()]
+    for source in sources:
+        found = nf.open(source)
+        assert (found.version, found.shape, found.dtype) == (version, expected.shape, expected.dtype)
+        np.testing.assert_array_equal(found.numpy(), expected)
+    for compressed in (False, True):
+        nf.save_npz(tmp_path / "again.npz", a=found, compressed=compressed)
+        with np.load(tmp_path / "again.npz") as again:
+            assert again["a"].dtype == expected.dtype
+            np.testing.assert_array_equal(again["a"], expected)
 
 
 @pytest.mark.parametrize(
