@@ -54,7 +54,7 @@ test: fmt clippy ruff mypy native stubtest cargo-test pytest ## everything; ends
 build: $(VENV)/.stamp-dev native ## the release extension, in .venv, ready to import
 
 # The seeds are the test data; what is found beyond them goes to fuzz/corpus. Without a sanitizer, so that stable
-# Rust will do: what is fuzzed parses without `unsafe`, and a panic is the find.
+# Rust will do: what parses has no `unsafe`, and a panic is the find. fuzz/README.md has the run with one.
 .PHONY: fuzz
 fuzz: rust $(VENV)/bin/cargo-fuzz ## feed every fuzz target for FUZZ_SECONDS (60); needs a C++ compiler
 	@cargo_fuzz='$(abspath $(VENV))/bin/cargo-fuzz'; cd fuzz && targets=$$("$$cargo_fuzz" list) || exit 1; \

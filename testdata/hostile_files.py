@@ -3,9 +3,10 @@
 import io
 import pickle
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
+from hostile_archives import hostile_archives
+from hostile_case import Case
 from numpy.lib import format as npy
 from valid_files import counting, header, save
 
@@ -18,22 +19,13 @@ SHAPE_START = b"{'descr': '<f4', 'fortran_order': False, 'shape': "
 TEXT_OFFSET = 10
 
 
-class Case(NamedTuple):
-    """One file, its error, the byte where it goes wrong, and a part of the message."""
-
-    name: str
-    content: bytes
-    error: str
-    offset: int | None
-    message: str
-
-
 def hostile_files() -> dict[str, bytes]:
     """Every file by its name, and the manifest."""
     groups = [cut_short, other_files, pickles, not_a_dict, keys]
     groups += [shapes, orders, types, fields, strings, bombs]
-    cases = [made for group in groups for made in group()]
-    files = {f"{made.name}.npy": made.content for made in cases}
+    cases = [made._replace(name=f"{made.name}.npy") for group in groups for made in group()]
+    cases += hostile_archives()
+    files = {made.name: made.content for made in cases}
     assert len(files) == len(cases), "two files have one name"
     rows = sorted(row(made) for made in cases)
     return {**files, "manifest.txt": "\n".join(["\t".join(COLUMNS), *rows, ""]).encode()}
@@ -42,7 +34,7 @@ def hostile_files() -> dict[str, bytes]:
 def row(made: Case) -> str:
     """The line of the manifest."""
     offset = "-" if made.offset is None else str(made.offset)
-    return "\t".join([f"{made.name}.npy", made.error, offset, made.message])
+    return f"{made.name}\t{made.error}\t{offset}\t{made.message}"
 
 
 def case(name: str, content: bytes, error: str, at: int | bytes | None, message: str) -> Case:

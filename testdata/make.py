@@ -1,4 +1,4 @@
-"""Makes the .npy files that the tests read, and says in two manifests what is in them.
+"""Makes the .npy and .npz files that the tests read, and says in two manifests what is in them.
 
     python testdata/make.py            # writes valid/ and hostile/ anew
     python testdata/make.py --check    # fails if they are not, byte for byte, what it would write

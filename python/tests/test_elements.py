@@ -1,5 +1,6 @@
 """Elements that are no plain numbers: NumPy arrays all the same, columns by field, or numbers by `dtype=`."""
 
+import io
 import itertools
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,32 @@ def test_files_equal_numpys_load(
     assert (tmp_path / "again.npy").read_bytes() == (tmp_path / "numpys.npy").read_bytes()
 
 
+@pytest.mark.filterwarnings("ignore:Stored array in format 3.0")
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+@pytest.mark.parametrize(("name", "shape", "order"), MATRIX)
+def test_every_version_equals_numpys_load_also_from_memory_and_when_saved_again(
+    tmp_path: Path, name: str, shape: tuple[int, ...], order: str, version: tuple[int, int]
+) -> None:
+    array, file = filled(DTYPES[name], shape, order), io.BytesIO()
+    if name == "named_in_utf8" and version < (3, 0):
+        with pytest.raises(UnicodeEncodeError):
+            np.lib.format.write_array(file, array, version)
+        return
+    np.lib.format.write_array(file, array, version)
+    (tmp_path / "a.npy").write_bytes(file.getvalue())
+    expected = np.load(tmp_path / "a.npy")
+    sources: list[Any] = [tmp_path / "a.npy", file.getvalue()]
+    for source in sources:
+        found = nf.open(source)
+        assert (found.version, found.shape, found.dtype) == (version, expected.shape, expected.dtype)
+        np.testing.assert_array_equal(found.numpy(), expected)
+    for compressed in (False, True):
+        nf.save_npz(tmp_path / "again.npz", a=found, compressed=compressed)
+        with np.load(tmp_path / "again.npz") as again:
+            assert again["a"].dtype == expected.dtype
+            np.testing.assert_array_equal(again["a"], expected)
+
+
 @pytest.mark.parametrize(
     ("name", "cure"),
     [("text", "numpy.unique"), ("dates", "dtype='int64'"), ("raw", "dtype="), ("records", "array.field")],
@@ -126,6 +153,34 @@ def test_every_field_is_an_array_over_the_same_bytes(
         assert field.path == whole.path
         np.testing.assert_array_equal(field.numpy(copy=True), expected)
     np.testing.assert_array_equal(whole[view.dtype.names[0]].numpy(), view[view.dtype.names[0]])
+
+
+@pytest.mark.parametrize("save", [np.save, np.savez, np.savez_compressed])
+def test_fields_of_no_records_are_empty(tmp_path: Path, save: Any) -> None:
+    array = filled(DTYPES["subarrays"], (3, 0))
+    path = tmp_path / ("a.npy" if save is np.save else "a.npz")
+    save(path, array)
+    opened = nf.open(path)
+    whole = opened["arr_0"] if isinstance(opened, nf.Archive) else opened
+    for field in fields_of(array.dtype):
+        found, expected = whole, array
+        for step in field:
+            found, expected = found.field(step), expected[step]
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+        np.testing.assert_array_equal(found.numpy(), expected)
+
+
+def test_a_field_with_more_axes_than_numpy_has_is_refused(tmp_path: Path) -> None:
+    array = np.zeros((1,) * 63, [("x", "<f4", (1, 2)), ("y", "u1", (3,))])
+    np.save(tmp_path / "a.npy", array)
+    whole = nf.open(tmp_path / "a.npy")
+    assert whole["y"].shape == array["y"].shape
+    with pytest.raises(ValueError, match="dimensions"):
+        array["x"]
+    with pytest.raises(
+        nf.UnsupportedError, match=r"field 'x' of .*a\.npy': expected at most 64 axes.*found 65"
+    ):
+        whole["x"]
 
 
 def test_a_field_is_found_by_its_title_and_a_wrong_one_is_named(tmp_path: Path) -> None:

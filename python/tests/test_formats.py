@@ -1,6 +1,7 @@
 """Every number in every order: equal to what NumPy loads, through every path."""
 
 import csv
+import io
 import itertools
 import os
 import zipfile
@@ -39,6 +40,21 @@ def assert_equal(found: nf.Array, expected: np.ndarray) -> None:
     np.testing.assert_array_equal(array, expected)
 
 
+def assert_same(found: np.ndarray, expected: np.ndarray) -> None:
+    """The same elements, in the same order in memory."""
+    flags = [(array.flags.c_contiguous, array.flags.f_contiguous) for array in (found, expected)]
+    assert (found.dtype, found.shape, flags[0]) == (expected.dtype, expected.shape, flags[1])
+    np.testing.assert_array_equal(found, expected)
+
+
+def zipped(content: bytes, method: int) -> bytes:
+    """An archive of one member, `a`, as NumPy names it."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("a.npy", content)
+    return file.getvalue()
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(("dtype", "order", "shape"), MATRIX)
 def test_npy_files_equal_numpys_load(
@@ -47,12 +63,21 @@ def test_npy_files_equal_numpys_load(
     array = numbers(dtype, shape, order)
     with (tmp_path / "a.npy").open("wb") as file:
         np.lib.format.write_array(file, array, version)
-    found = nf.open(tmp_path / "a.npy")
-    assert_equal(found, np.load(tmp_path / "a.npy"))
+    found, expected = nf.open(tmp_path / "a.npy"), np.load(tmp_path / "a.npy")
+    assert_equal(found, expected)
+    assert found.version == version
     assert found.fortran_order == (array.flags.f_contiguous and not array.flags.c_contiguous)
+    content = (tmp_path / "a.npy").read_bytes()
+    assert_equal(nf.open(content), expected)
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        assert_equal(nf.open(zipped(content, method))["a"], expected)
     nf.save(tmp_path / "again.npy", found)
     np.save(tmp_path / "numpys.npy", array)
     assert (tmp_path / "again.npy").read_bytes() == (tmp_path / "numpys.npy").read_bytes()
+    for compressed in (False, True):
+        nf.save_npz(tmp_path / "again.npz", a=found, compressed=compressed)
+        with np.load(tmp_path / "again.npz") as again:
+            assert_same(again["a"], expected)
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

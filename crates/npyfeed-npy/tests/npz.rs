@@ -181,6 +181,22 @@ fn a_directory_too_large_to_copy_is_refused() {
 }
 
 #[test]
+fn a_directory_of_many_windows_is_read_whole() {
+    // Each entry takes 60 KiB, so that they straddle every place at which a copy could end.
+    let names: Vec<String> = (0..100).map(|number| format!("{number}.npy")).collect();
+    let padded = |entry: &mut Entry| entry.central_extra = join(&[&[9, 9, 0, 0xf0], &vec![0; 0xf000]]);
+    let entries: Vec<Entry> = names.iter().map(|name| stored(name, TEXT).with(padded)).collect();
+    let whole = archive(&entries);
+    let found = read(&whole).unwrap();
+    assert!(found.iter().map(|(name, plain)| (name, &plain[..])).eq(names.iter().map(|name| (name, TEXT))));
+    let mut cut = whole.clone();
+    let last = cut.len() - 22 - 0xf004 - "99.npy".len() - 46;
+    cut[last + 28] = 7;
+    let message = read(&cut).unwrap_err().to_string();
+    assert!(message.contains("found 61443"), "{message}");
+}
+
+#[test]
 fn zip64_records_that_disagree_are_refused() {
     let wide = |change: fn(&mut [u8])| wide_archive(&pair(), change);
     // The tail is 56 bytes of record, 20 of locator, 22 of end.

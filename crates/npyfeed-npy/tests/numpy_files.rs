@@ -1,11 +1,12 @@
 //! The files under `testdata/`, held against what NumPy reads out of them and against the errors they
 //! must give.
 
+use std::fmt::{Debug, Display};
 use std::fs;
 use std::path::PathBuf;
 
 use npyfeed_array::{ByteOrder, Dtype, MemoryOrder};
-use npyfeed_npy::{Descr, Header, HeaderError, Limits, header_bytes};
+use npyfeed_npy::{Descr, Directory, Header, HeaderError, Limits, Member, header_bytes};
 
 fn directory(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "../../testdata", name].iter().collect()
@@ -142,20 +143,50 @@ fn dtypes_that_numpy_lacks_are_written_as_ml_dtypes_writes_them() {
     assert_eq!(lacking.count(), written.len());
 }
 
-/// What is wrong with a file: the header, the data, or elements that are no numbers.
-fn fault(file: &[u8]) -> (String, Option<usize>, String) {
-    let header_fault = |error: HeaderError| {
-        let variant = format!("{error:?}");
-        let variant = variant.split_once(' ').map_or(variant.as_str(), |(variant, _)| variant);
-        (variant.to_owned(), Some(error.offset()), error.to_string())
-    };
+/// An error by its variant, the byte it is about, and its message.
+type Fault = (String, Option<usize>, String);
+
+fn named(error: &(impl Debug + Display), offset: usize) -> Fault {
+    let variant = format!("{error:?}");
+    let variant = variant.split_once(' ').map_or(variant.as_str(), |(variant, _)| variant);
+    (variant.to_owned(), Some(offset), error.to_string())
+}
+
+/// What is wrong with the file called `name`.
+fn fault(name: &str) -> Fault {
+    let path = directory("hostile").join(name);
+    let file = fs::read(&path).expect("the manifest names files that are there");
+    if path.extension().is_some_and(|end| end == "npz") { archive_fault(&file) } else { array_fault(&file) }
+}
+
+/// What is wrong with an .npy file: the header, the data, or elements that are no numbers.
+fn array_fault(file: &[u8]) -> Fault {
     match Header::parse(file, &Limits::DEFAULT) {
-        Err(error) => header_fault(error),
+        Err(error) => named(&error, error.offset()),
         Ok(header) => match (header.layout(), header.check_data(file.len() as u64)) {
             (Err(refusal), _) => ("Unsupported".to_owned(), None, refusal.to_string()),
-            (Ok(_), Err(error)) => header_fault(error),
+            (Ok(_), Err(error)) => named(&error, error.offset()),
             (Ok(_), Ok(())) => ("none".to_owned(), None, String::new()),
         },
+    }
+}
+
+/// What is wrong with an archive: its directory, the first member that is not what it says, or that is no array.
+fn archive_fault(file: &[u8]) -> Fault {
+    let plain = |member: &Member| {
+        let range = member.data_range(file)?;
+        let mut plain = vec![0; usize::try_from(member.plain_bytes()).expect("bounded by the file's size")];
+        member.inflate(&file[range], &mut plain).map(|()| plain)
+    };
+    let members = Directory::parse(file)
+        .and_then(|directory| directory.members().iter().map(plain).collect::<Result<Vec<_>, _>>());
+    match members {
+        Err(error) => named(&error, error.offset()),
+        Ok(members) => {
+            let faults = members.iter().map(|plain| array_fault(plain));
+            let wrong = faults.into_iter().find(|(error, ..)| error != "none");
+            wrong.unwrap_or_else(|| ("none".to_owned(), None, String::new()))
+        }
     }
 }
 
@@ -166,8 +197,7 @@ fn hostile_files_are_refused_at_the_byte_where_they_go_wrong() {
         let [name, expected_error, expected_offset, expected_message] = row.as_slice() else {
             panic!("{row:?}");
         };
-        let file = fs::read(directory("hostile").join(name)).unwrap();
-        let (error, offset, message) = fault(&file);
+        let (error, offset, message) = fault(name);
         let is_as_said = (&error, offset) == (expected_error, expected_offset.parse().ok());
         if !is_as_said || !message.contains(expected_message) {
             wrong.push(format!("{name}: expected {row:?}, found {error} at {offset:?}: {message}"));
@@ -179,7 +209,7 @@ fn hostile_files_are_refused_at_the_byte_where_they_go_wrong() {
 #[test]
 fn messages_have_no_capital_no_period_and_no_great_length() {
     for row in manifest("hostile") {
-        let (_, _, message) = fault(&fs::read(directory("hostile").join(&row[0])).unwrap());
+        let (_, _, message) = fault(&row[0]);
         assert!(message.starts_with(|first: char| first.is_ascii_lowercase()), "{}: {message}", row[0]);
         assert!(!message.ends_with('.'), "{}: {message}", row[0]);
         assert!(message.len() < 400 && !message.contains(char::is_control), "{}: {message}", row[0]);

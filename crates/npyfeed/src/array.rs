@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use npyfeed_array::{ArrayView, Buffer, Dtype, Grid, Layout, MemoryOrder};
 use npyfeed_io::{Memory, Mode, Source};
-use npyfeed_npy::{Descr, UnsupportedDescr, Version};
+use npyfeed_npy::{Descr, MAX_AXES, UnsupportedDescr, Version};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -136,7 +136,9 @@ impl Array {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the elements have no such field.
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the elements have no such field;
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if it has more axes with those of the records than
+    /// NumPy's arrays can have, 64.
     pub fn field(&self, name: &str) -> Result<Array> {
         let descr = self.descr();
         let (offset_bytes, field) = descr.field(name).ok_or_else(|| self.no_field(name, &descr))?;
@@ -144,7 +146,10 @@ impl Array {
         let too_large = |why| Error::new(ErrorKind::Format, format!("cannot open '{}': {why}", self.name()));
         let grid = self.grid().part(element.item_bytes(), &shape);
         let grid = grid.map_err(|why| self.on_path(too_large(why)))?;
-        // No record, no field: behind nothing there may be nothing.
+        if grid.shape().len() > MAX_AXES {
+            return Err(self.too_many_axes(name, grid.shape().len()));
+        }
+        // Of no records, no field lies anywhere: the file may end where the first would begin.
         let offset_bytes = if grid.span_bytes() == 0 { 0 } else { offset_bytes };
         let items =
             Items::on(grid, element).ok_or_else(|| Error::new(ErrorKind::Internal, "a field's size"))?;
@@ -155,6 +160,15 @@ impl Array {
     fn no_field(&self, name: &str, descr: &Descr) -> Error {
         let message = format!("there is no field '{name}' in '{}', its elements are {descr}", self.name());
         self.on_path(Error::mismatch(message))
+    }
+
+    fn too_many_axes(&self, name: &str, axis_count: usize) -> Error {
+        let message = format!(
+            "cannot use field '{name}' of '{}': expected at most {MAX_AXES} axes, those of the array and of the field, \
+             found {axis_count}",
+            self.name()
+        );
+        self.on_path(Error::unsupported(message))
     }
 
     /// Whether the first axis runs fastest, and the last does not as well.

@@ -1,11 +1,15 @@
 //! One entry of the directory.
 
+use super::end::End;
 use super::error::{ArchiveError, quoted};
 use super::fields::{ENTRY_SIGNATURE, Excerpt, u16_at, u32_at, widen};
 use super::member::{Facts, Member, Method};
 
 /// The size of an entry without its name, extra fields and comment.
 pub(super) const ENTRY_BYTES: usize = 46;
+
+/// The size of the largest entry there can be: each of the three has a length of 16 bits.
+pub(super) const MAX_ENTRY_BYTES: usize = ENTRY_BYTES + 3 * u16::MAX as usize;
 
 /// The bit of the flags that says: the name is UTF-8.
 pub(super) const UTF8: u16 = 1 << 11;
@@ -14,13 +18,9 @@ pub(super) const UTF8: u16 = 1 << 11;
 const CODE_PAGE_437: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐\
     └┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
 
-/// The entry at `offset` of the `directory`, before which `prefix_bytes` stand that no offset counts, and
-/// where the next one starts.
-pub(super) fn read(
-    directory: &Excerpt,
-    offset: usize,
-    prefix_bytes: u64,
-) -> Result<(Member, usize), ArchiveError> {
+/// The entry at `offset` of the archive whose end is `end`, and where the next one starts. Of the `directory`, at
+/// least the bytes that an entry can have are there.
+pub(super) fn read(directory: &Excerpt, offset: usize, end: &End) -> Result<(Member, usize), ArchiveError> {
     let entry: &[u8; ENTRY_BYTES] = directory.record(offset, ENTRY_SIGNATURE, "a directory entry")?;
     let [name_bytes, extra_bytes, comment_bytes] = [28, 30, 32].map(|at| usize::from(u16_at(entry, at)));
     let name_offset = offset + ENTRY_BYTES;
@@ -37,8 +37,8 @@ pub(super) fn read(
     let mut values = [24, 20, 42].map(|at| u64::from(u32_at(entry, at)));
     widen(&mut values, extra, extra_offset)?;
     let [plain_bytes, compressed_bytes, header_offset] = values;
-    let found = header_offset.saturating_add(prefix_bytes);
-    let header_offset = usize::try_from(found).ok().filter(|&at| at < directory.start());
+    let found = header_offset.saturating_add(end.prefix_bytes);
+    let header_offset = usize::try_from(found).ok().filter(|&at| at < end.directory.start);
     let header_offset =
         header_offset.ok_or_else(|| ArchiveError::HeaderOffset { offset, name: quoted(&name), found })?;
     let facts = Facts {

@@ -35,11 +35,6 @@ impl Excerpt {
         Excerpt { start: range.start, bytes }
     }
 
-    /// The place in the file of the first byte.
-    pub(super) fn start(&self) -> usize {
-        self.start
-    }
-
     /// All bytes from `offset` to the end; none if it is not inside.
     pub(super) fn rest(&self, offset: usize) -> &[u8] {
         offset.checked_sub(self.start).and_then(|at| self.bytes.get(at..)).unwrap_or(&[])

@@ -43,8 +43,11 @@ use fields::Excerpt;
 pub const MAX_MEMBERS: usize = 1 << 20;
 
 /// The largest directory that is read: 256 MiB, as many members as there may be with names of 200 letters.
-/// It is copied before it is parsed, since what is mapped need not hold still.
 pub const MAX_DIRECTORY_BYTES: usize = 1 << 28;
+
+/// How much of a directory is copied at a time, and parsed out of the copy: what is mapped need not hold still. A
+/// directory of 256 MiB may be a hole in a file of no bytes, and ends with the first entry that is none.
+const WINDOW_BYTES: usize = 1 << 20;
 
 /// The members of an archive: read from its directory and checked against each other and the file's size.
 ///
@@ -81,11 +84,15 @@ impl Directory {
     /// [`ArchiveError`], with the byte of the file that is wrong.
     pub fn parse(file: &[u8]) -> Result<Directory, ArchiveError> {
         let end = End::find(file)?;
-        let directory = Excerpt::copy(file, end.directory.clone());
+        let mut window = window(file, &end, end.directory.start);
         let mut members = Vec::new();
         let mut offset = end.directory.start;
         for _ in 0..end.member_count {
-            let (member, next) = entry::read(&directory, offset, end.prefix_bytes)?;
+            let copied_bytes = window.rest(offset).len();
+            if copied_bytes < entry::MAX_ENTRY_BYTES && offset + copied_bytes < end.directory.end {
+                window = self::window(file, &end, offset);
+            }
+            let (member, next) = entry::read(&window, offset, &end)?;
             members.push(member);
             offset = next;
         }
@@ -115,6 +122,12 @@ impl Directory {
         let found = self.by_key.binary_search_by(|&place| self.members[place].key().cmp(key));
         found.ok().map(|index| self.by_key[index])
     }
+}
+
+/// A copy of the directory from `offset` on, with a whole entry at least, unless the directory ends before.
+fn window(file: &[u8], end: &End, offset: usize) -> Excerpt {
+    const { assert!(WINDOW_BYTES >= entry::MAX_ENTRY_BYTES) };
+    Excerpt::copy(file, offset..end.directory.end.min(offset.saturating_add(WINDOW_BYTES)))
 }
 
 /// Tells each member where the next one, or the directory, begins.
