@@ -133,9 +133,9 @@ def pickles() -> Iterator[Case]:
     file = io.BytesIO()
     npy.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": strings.shape})
     pickle.dump(strings.tolist(), file, protocol=4)
-    yield case("object_of_strings", file.getvalue(), "Unsupported", None, "elements that are Python objects")
+    yield case("object_of_strings", file.getvalue(), "Unsupported", None, "its elements are Python objects")
     python_2 = header(DESCR_START + b"'|O8'" + REST) + pickle.dumps(objects, protocol=2)
-    yield case("object_with_size", python_2, "Unsupported", None, "elements that are Python objects")
+    yield case("object_with_size", python_2, "Unsupported", None, "its elements are Python objects")
 
 
 def not_a_dict() -> Iterator[Case]:

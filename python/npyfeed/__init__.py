@@ -7,7 +7,7 @@
 >>> for images, labels in nf.Loader(dataset, batch_size=32, shuffle=True):  # doctest: +SKIP
 ...     ...
 
-A framework is imported only by its own module: `npyfeed.torch`.
+A framework is imported only by its own module: `npyfeed.torch`, `npyfeed.tensorflow`, `npyfeed.jax`.
 """
 
 from collections.abc import Mapping

@@ -129,7 +129,7 @@ class Archive(Mapping[str, Any]):
         KeyError: there is no such member.
         FormatError: its local header and the directory disagree, it does not inflate to the size or the
             CRC-32 stated, or its .npy header is not sound. The message names file, member and byte.
-        UnsupportedError: it is encrypted or kept by bzip2, lzma and the like, or not an array of numbers.
+        UnsupportedError: it is encrypted or kept by bzip2, lzma and the like, or holds Python objects.
 
     Source of the rules: `numpy.savez`, `numpy.lib.npyio.NpzFile`, APPNOTE.TXT.
 
@@ -197,6 +197,13 @@ class Array:
     missing, and `check` tells. To change a file in use, rename a new one over it; that disturbs nobody.
 
     Raises on any use after `close`: ValueError.
+
+    >>> import numpy as np, npyfeed as nf, tempfile
+    >>> path = tempfile.mkdtemp() + "/image.npy"
+    >>> np.save(path, np.zeros((480, 640, 3), "uint8"))
+    >>> with nf.open(path) as image:
+    ...     image.shape, image[0, :2].tolist()
+    ((480, 640, 3), [[0, 0, 0], [0, 0, 0]])
     """
 
     @property

@@ -17,8 +17,8 @@ from npyfeed.transforms import Transform
 __all__ = ["ColumnSource", "ColumnSpec", "Dataset"]
 
 ColumnSource: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any] | _native.Array
-"""Where the samples of a column are: a path or `"file.npz:member"` whose rows they are, an ndarray, or an
-open `Array`."""
+"""Where the samples of a column are: a path, `"file.npz:member"` or `"file.npy:field"` whose rows they are,
+an ndarray, or an open `Array`."""
 
 
 class ColumnSpec(NamedTuple):
@@ -32,8 +32,9 @@ class Dataset:
     """Named columns of one length. Sample `i` is row `i` of each, transformed.
 
     Args:
-        columns: for each name, the path of an .npy file whose rows are the samples, `"file.npz:member"`
-            (a file of that whole name comes first), an ndarray (not copied: do not change or resize it while
+        columns: for each name, the path of an .npy file whose rows are the samples, `"file.npz:member"`, or a
+            field of records in either, `"file.npy:field"` (a file of that whole name comes first); an ndarray
+            (not copied: do not change or resize it while
             batches are made of it), or an `Array`.
 
     Raises:

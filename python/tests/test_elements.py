@@ -258,7 +258,7 @@ def test_raw_bytes_are_the_numbers_they_are_said_to_be(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=numbers.view("V8"), other=np.arange(3))
     archive = nf.open(tmp_path / "a.npz", dtype=np.float64)
     np.testing.assert_array_equal(archive["x"].numpy(), numbers)
-    with pytest.raises(nf.MismatchError, match=r"elements that are int64 as float64.*converts nothing"):
+    with pytest.raises(nf.MismatchError, match=r"read as float64, found int64.*converts nothing"):
         archive["other"]
 
 

@@ -9,8 +9,8 @@ use crate::unsupported::UnsupportedDescr;
 
 /// What one element is: `numpy.dtype.descr`, with its byte order.
 ///
-/// [`Number`](Descr::Number) is what npyfeed computes with. The other variants say enough for a precise
-/// refusal, and for support to be added without parsing anew.
+/// [`Number`](Descr::Number) is what npyfeed computes with. The others are NumPy's to compute with, or say enough
+/// for a precise refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Descr {
     /// A number: `<f4`, `|u1`, `|b1`, `<c8`. For one byte, the order is [`ByteOrder::NATIVE`].

@@ -11,8 +11,8 @@ use crate::unsupported::UnsupportedDescr;
 /// Elements were asked for as something that their bytes are not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "cannot read elements that are {descr} as {dtype}: expected {}, since this option says what the bytes are \
-     and converts nothing (a cast is the transform ToDtype)",
+    "expected elements that are {} to be read as {dtype}, found {descr}: this option says what the bytes are and \
+     converts nothing (a cast is the transform ToDtype)",
     suitable(*dtype)
 )]
 pub struct CannotReadAs {

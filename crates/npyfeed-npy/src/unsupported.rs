@@ -9,15 +9,11 @@ use crate::descr::Descr;
 ///
 /// let refusal = UnsupportedDescr { descr: Descr::Object };
 /// let message = refusal.to_string();
-/// assert!(message.starts_with("cannot read elements that are Python objects, expected numbers"));
+/// assert!(message.starts_with("its elements are Python objects: the file is a pickle"));
 /// assert!(message.contains("pickle"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "cannot read elements that are {descr}, expected numbers \
-     (bool, int8 to int64, uint8 to uint64, float16, float32, float64, complex64, complex128): {}",
-    cure(descr)
-)]
+#[error("its elements are {descr}: {}", cure(descr))]
 pub struct UnsupportedDescr {
     /// What the elements are.
     pub descr: Descr,

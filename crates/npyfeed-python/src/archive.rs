@@ -28,7 +28,7 @@ use crate::error::{to_python, unsupported};
 ///     KeyError: there is no such member.
 ///     FormatError: its local header and the directory disagree, it does not inflate to the size or the
 ///         CRC-32 stated, or its .npy header is not sound. The message names file, member and byte.
-///     UnsupportedError: it is encrypted or kept by bzip2, lzma and the like, or not an array of numbers.
+///     UnsupportedError: it is encrypted or kept by bzip2, lzma and the like, or holds Python objects.
 ///
 /// Source of the rules: `numpy.savez`, `numpy.lib.npyio.NpzFile`, APPNOTE.TXT.
 ///

@@ -32,6 +32,13 @@ use crate::{descr, dlpack, export};
 /// missing, and `check` tells. To change a file in use, rename a new one over it; that disturbs nobody.
 ///
 /// Raises on any use after `close`: ValueError.
+///
+/// >>> import numpy as np, npyfeed as nf, tempfile
+/// >>> path = tempfile.mkdtemp() + "/image.npy"
+/// >>> np.save(path, np.zeros((480, 640, 3), "uint8"))
+/// >>> with nf.open(path) as image:
+/// ...     image.shape, image[0, :2].tolist()
+/// ((480, 640, 3), [[0, 0, 0], [0, 0, 0]])
 #[pyclass(frozen, name = "Array", module = "npyfeed")]
 pub(crate) struct PyArray {
     /// `None` once it is closed.

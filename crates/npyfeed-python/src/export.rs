@@ -1,6 +1,6 @@
 //! Memory of the engine as ndarrays, and ndarrays as memory of the engine, without a copy.
 //!
-//! The `unsafe` of this crate is here: NumPy's C interface takes addresses. What each call rests on: the
+//! `unsafe`, since NumPy's C interface takes addresses. What each call rests on: the
 //! memory has the shape, strides and dtype given, and the ndarray holds its owner.
 
 use std::ffi::c_int;

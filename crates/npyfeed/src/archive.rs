@@ -89,14 +89,14 @@ impl Archive {
 
     /// The archive whose bytes are `file`.
     pub(crate) fn read(file: Arc<dyn Source>, path: Option<&Path>, options: OpenOptions) -> Result<Archive> {
-        if options.chosen_mode() == Mode::ReadWrite {
-            let found = "expected an .npy file for mode 'r+', found an .npz file, whose members carry a CRC";
+        if options.mode == Mode::ReadWrite {
+            let found = "expected an .npy file for mode 'r+', found an .npz file, whose members carry a CRC; save the members anew with save_npz";
             return Err(Error::unsupported(format!("cannot open '{}' to be written: {found}", file.name())));
         }
         let directory =
             Directory::parse(file.bytes()).map_err(|why| Error::bad_archive(file.name(), &why))?;
         let member_count = directory.members().len();
-        let inflated = Inflated::new(member_count, options.kept_bytes());
+        let inflated = Inflated::new(member_count, options.kept_bytes);
         let is_checked = (0..member_count).map(|_| AtomicBool::new(false)).collect();
         let path = path.map(Into::into);
         Ok(Archive(Arc::new(Inner { file, path, directory, options, inflated, is_checked })))
@@ -132,13 +132,6 @@ impl Archive {
         self.0.file.name()
     }
 
-    fn on_path(&self, error: Error) -> Error {
-        match self.path() {
-            Some(path) => error.on(path),
-            None => error,
-        }
-    }
-
     /// The member called `name`, with or without `".npy"`, as an array.
     ///
     /// # Errors
@@ -152,7 +145,7 @@ impl Archive {
                 let message = format!(
                     "cannot open '{file}:{name}': expected an array, found other bytes; there are {names}"
                 );
-                Err(self.on_path(Error::unsupported(message)))
+                Err(Error::unsupported(message).about(self.path()))
             }
         }
     }
@@ -168,7 +161,7 @@ impl Archive {
     /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if there is no memory to inflate it into.
     pub fn get(&self, name: &str) -> Result<Content> {
         let place = self.0.directory.find(name).ok_or_else(|| self.no_member(name))?;
-        self.0.content(place).map_err(|error| self.on_path(error))
+        self.0.content(place).map_err(|error| error.about(self.path()))
     }
 
     /// The members called `names`, each as [`get`](Archive::get) gives it, in that order. Deflated ones are
@@ -188,14 +181,14 @@ impl Archive {
         let find = |name: &&str| self.0.directory.find(name).ok_or_else(|| self.no_member(name));
         let places: Vec<usize> = names.iter().map(find).collect::<Result<_>>()?;
         let deflated_count = places.iter().filter(|&&place| self.0.is_deflated(place)).count();
-        let open = |index: usize| self.0.content(places[index]).map_err(|error| self.on_path(error));
+        let open = |index: usize| self.0.content(places[index]).map_err(|error| error.about(self.path()));
         load_many(places.len(), deflated_count, open)
     }
 
     fn no_member(&self, name: &str) -> Error {
         let (file, names) = (self.0.file.name(), self.listed());
         let message = format!("there is no member '{}' in '{file}', it has {names}", printable(name));
-        self.on_path(Error::mismatch(message))
+        Error::mismatch(message).about(self.path())
     }
 
     /// The first names, as a message shows them.
@@ -243,7 +236,7 @@ impl Inner {
         let section =
             section.ok_or_else(|| Error::new(ErrorKind::Internal, "a member outside its archive"))?;
         let is_checked = &self.is_checked[place];
-        if self.options.chosen_crc_check() == CrcCheck::All && !is_checked.load(Ordering::Relaxed) {
+        if self.options.crc_check == CrcCheck::All && !is_checked.load(Ordering::Relaxed) {
             member.check_crc(section.bytes()).map_err(bad)?;
             // Once: what the user writes over the bytes later is no damage.
             is_checked.store(true, Ordering::Relaxed);
@@ -268,7 +261,7 @@ impl Inner {
         self.file.check().map_err(|why| Error::changed(self.file.name(), why))?;
         inflated.map_err(bad)?;
         let memory = Memory::own(name, buffer);
-        let is_read_only = self.options.chosen_mode() == Mode::ReadOnly;
+        let is_read_only = self.options.mode == Mode::ReadOnly;
         Ok(if is_read_only { memory.read_only() } else { memory })
     }
 

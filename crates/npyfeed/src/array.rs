@@ -66,7 +66,7 @@ impl Array {
         let end = data_offset.checked_add(array.grid().span_bytes());
         if end.is_none_or(|end| end > array.0.source.bytes().len()) {
             let message = format!("cannot open '{}': its elements lie beyond its end", array.name());
-            return Err(array.on_path(Error::new(ErrorKind::Internal, message)));
+            return Err(Error::new(ErrorKind::Internal, message).about(array.path()));
         }
         Ok(array)
     }
@@ -113,7 +113,11 @@ impl Array {
             Items::Numbers(layout) => Ok(layout),
             Items::Others(descr, _) => {
                 let why = UnsupportedDescr { descr: descr.clone() };
-                Err(self.on_path(Error::unsupported(format!("cannot use '{}': {why}", self.name()))))
+                Err(Error::unsupported(format!(
+                    "cannot make a tensor or a column of '{}': expected numbers, but {why}",
+                    self.name()
+                ))
+                .about(self.path()))
             }
         }
     }
@@ -145,7 +149,7 @@ impl Array {
         let (element, shape) = field.descr.flattened();
         let too_large = |why| Error::new(ErrorKind::Format, format!("cannot open '{}': {why}", self.name()));
         let grid = self.grid().part(element.item_bytes(), &shape);
-        let grid = grid.map_err(|why| self.on_path(too_large(why)))?;
+        let grid = grid.map_err(|why| too_large(why).about(self.path()))?;
         if grid.shape().len() > MAX_AXES {
             return Err(self.too_many_axes(name, grid.shape().len()));
         }
@@ -159,7 +163,7 @@ impl Array {
 
     fn no_field(&self, name: &str, descr: &Descr) -> Error {
         let message = format!("there is no field '{name}' in '{}', its elements are {descr}", self.name());
-        self.on_path(Error::mismatch(message))
+        Error::mismatch(message).about(self.path())
     }
 
     fn too_many_axes(&self, name: &str, axis_count: usize) -> Error {
@@ -168,7 +172,7 @@ impl Array {
              found {axis_count}",
             self.name()
         );
-        self.on_path(Error::unsupported(message))
+        Error::unsupported(message).about(self.path())
     }
 
     /// Whether the first axis runs fastest, and the last does not as well.
@@ -214,7 +218,7 @@ impl Array {
     /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if their bytes are no such numbers.
     pub fn read_as(&self, dtype: Dtype) -> Result<Array> {
         let no_such = |why| Error::mismatch(format!("cannot read '{}': {why}", self.name()));
-        let descr = self.descr().read_as(dtype).map_err(|why| self.on_path(no_such(why)))?;
+        let descr = self.descr().read_as(dtype).map_err(|why| no_such(why).about(self.path()))?;
         let items = Items::on(self.grid().clone(), &descr);
         let items = items.ok_or_else(|| Error::new(ErrorKind::Internal, "elements of another size"))?;
         let (source, origin) = (Arc::clone(&self.0.source), self.0.origin.clone());
@@ -243,7 +247,7 @@ impl Array {
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file was cut short or written to since, or could not
     /// be read.
     pub fn check(&self) -> Result<()> {
-        self.0.source.check().map_err(|why| self.on_path(Error::changed(self.name(), why)))
+        self.0.source.check().map_err(|why| Error::changed(self.name(), why).about(self.path()))
     }
 
     /// Has what was written to the array put on disk, if it was opened for that
@@ -253,14 +257,7 @@ impl Array {
     /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the system cannot, and if the file was cut short, or the disk
     /// full, so that something written reached no file.
     pub fn flush(&self) -> Result<()> {
-        self.0.source.flush().map_err(|why| self.on_path(Error::changed(self.name(), why)))
-    }
-
-    fn on_path(&self, error: Error) -> Error {
-        match self.path() {
-            Some(path) => error.on(path),
-            None => error,
-        }
+        self.0.source.flush().map_err(|why| Error::changed(self.name(), why).about(self.path()))
     }
 
     /// The bytes from the first element to the end of the last, as they lie.

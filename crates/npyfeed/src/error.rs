@@ -58,10 +58,13 @@ impl Error {
     }
 
     /// The system refused to open a file, or it is no file.
-    pub(crate) fn cannot_map(path: &Path, why: OpenError) -> Error {
+    pub(crate) fn cannot_open(path: &Path, why: OpenError) -> Error {
         let cure = match &why {
             OpenError::Io(cause) if cause.kind() == std::io::ErrorKind::NotFound && path.starts_with("~") => {
                 " ('~' is not expanded: os.path.expanduser does that)"
+            }
+            OpenError::Io(cause) if cause.kind() == std::io::ErrorKind::NotFound && names_inside(path) => {
+                " ('file:inside' names a column of a dataset; open the file, and take what is inside by its name)"
             }
             OpenError::Io(cause) if cause.kind() == std::io::ErrorKind::NotFound && path.is_relative() => {
                 " (a relative path starts at the working directory)"
@@ -126,6 +129,14 @@ impl Error {
         Error::new(kind, format!("cannot open '{name}': {why}"))
     }
 
+    /// The same error, about the file at `path`, if it is about one.
+    pub(crate) fn about(self, path: Option<&Path>) -> Error {
+        match path {
+            Some(path) => self.on(path),
+            None => self,
+        }
+    }
+
     /// The same error, about the file at `path`.
     pub(crate) fn on(mut self, path: &Path) -> Error {
         self.0.path = Some(path.to_owned());
@@ -152,6 +163,12 @@ impl Error {
     pub fn io_error(&self) -> Option<&std::io::Error> {
         self.0.cause.as_ref()
     }
+}
+
+/// Whether a path is that of a file, a colon, and something else.
+fn names_inside(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    text.rmatch_indices(':').any(|(colon, _)| Path::new(&text[..colon]).is_file())
 }
 
 impl std::fmt::Display for Error {

@@ -33,7 +33,7 @@ const READ_MAX_BYTES: u64 = 16 << 10;
 /// Source of the format: NEP 1 and `numpy.lib.format`.
 pub fn open(path: impl AsRef<Path>) -> Result<Array> {
     let (path, options) = (path.as_ref(), OpenOptions::new());
-    let file = RegularFile::open(path, Mode::default()).map_err(|why| Error::cannot_map(path, why))?;
+    let file = RegularFile::open(path, Mode::default()).map_err(|why| Error::cannot_open(path, why))?;
     let source = options.source(file, path)?;
     options.array(source, Some(path), 0).map_err(|error| error.on(path))
 }
@@ -58,20 +58,26 @@ pub enum Opened {
 /// }
 /// # Ok::<(), npyfeed::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct OpenOptions {
-    mode: Mode,
+    pub(crate) mode: Mode,
     dtype: Option<Dtype>,
     limits: Limits,
-    crc_check: CrcCheck,
-    kept_bytes: Option<usize>,
+    pub(crate) crc_check: CrcCheck,
+    pub(crate) kept_bytes: usize,
 }
 
 impl OpenOptions {
     /// The defaults: copy-on-write, elements as the header says, headers of at most
     /// [`DEFAULT_HEADER_BYTES`](crate::DEFAULT_HEADER_BYTES), the CRC of what is inflated.
     pub fn new() -> OpenOptions {
-        OpenOptions::default()
+        OpenOptions {
+            mode: Mode::default(),
+            dtype: None,
+            limits: Limits::DEFAULT,
+            crc_check: CrcCheck::default(),
+            kept_bytes: DEFAULT_KEPT_BYTES,
+        }
     }
 
     /// What may be done with the elements.
@@ -103,19 +109,7 @@ impl OpenOptions {
     /// [`DEFAULT_KEPT_BYTES`](crate::DEFAULT_KEPT_BYTES). A member larger than that is not kept. 0: none.
     #[must_use]
     pub fn memory(self, kept_bytes: usize) -> OpenOptions {
-        OpenOptions { kept_bytes: Some(kept_bytes), ..self }
-    }
-
-    pub(crate) fn kept_bytes(&self) -> usize {
-        self.kept_bytes.unwrap_or(DEFAULT_KEPT_BYTES)
-    }
-
-    pub(crate) fn chosen_mode(&self) -> Mode {
-        self.mode
-    }
-
-    pub(crate) fn chosen_crc_check(&self) -> CrcCheck {
-        self.crc_check
+        OpenOptions { kept_bytes, ..self }
     }
 
     /// Opens an .npy or an .npz file, whichever it is.
@@ -126,7 +120,7 @@ impl OpenOptions {
     /// cannot be of the dtype asked for.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Opened> {
         let path = path.as_ref();
-        let file = RegularFile::open(path, self.mode).map_err(|why| Error::cannot_map(path, why))?;
+        let file = RegularFile::open(path, self.mode).map_err(|why| Error::cannot_open(path, why))?;
         self.opened(self.source(file, path)?, Some(path), 0)
     }
 
@@ -135,7 +129,7 @@ impl OpenOptions {
     /// # Errors
     /// As [`open`](OpenOptions::open).
     pub fn open_file(&self, file: File, path: &Path, offset: usize) -> Result<Opened> {
-        let file = RegularFile::of(file, path, self.mode).map_err(|why| Error::cannot_map(path, why))?;
+        let file = RegularFile::of(file, path, self.mode).map_err(|why| Error::cannot_open(path, why))?;
         self.opened(self.source(file, path)?, Some(path), offset)
     }
 
@@ -161,10 +155,10 @@ impl OpenOptions {
     /// The bytes of a file: read if it is small, else mapped.
     pub(crate) fn source(&self, file: RegularFile, path: &Path) -> Result<Arc<dyn Source>> {
         if file.len_bytes() > READ_MAX_BYTES || self.mode == Mode::ReadWrite {
-            let map = MappedFile::new(file).map_err(|why| Error::cannot_map(path, why))?;
+            let map = MappedFile::new(file).map_err(|why| Error::cannot_open(path, why))?;
             return Ok(Arc::new(map));
         }
-        let cannot = |why: std::io::Error| Error::cannot_map(path, why.into());
+        let cannot = |why: std::io::Error| Error::cannot_open(path, why.into());
         #[expect(clippy::cast_possible_truncation, reason = "at most READ_MAX_BYTES")]
         let mut buffer = Buffer::zeroed(file.len_bytes() as usize).map_err(cannot)?;
         let name = path.display().to_string();
@@ -174,16 +168,14 @@ impl OpenOptions {
     }
 
     fn opened(&self, source: Arc<dyn Source>, path: Option<&Path>, offset: usize) -> Result<Opened> {
-        let on_path = |error: Error| match path {
-            Some(path) => error.on(path),
-            None => error,
-        };
         let from_offset = source.bytes().get(offset..).unwrap_or_default();
         // An archive is known by its end.
         if !from_offset.starts_with(NPY_MAGIC) && Directory::is_archive(source.bytes()) {
-            return Archive::read(source, path, *self).map(Opened::Archive).map_err(on_path);
+            return Archive::read(source, path, *self)
+                .map(Opened::Archive)
+                .map_err(|error| error.about(path));
         }
-        self.array(source, path, offset).map(Opened::Array).map_err(on_path)
+        self.array(source, path, offset).map(Opened::Array).map_err(|error| error.about(path))
     }
 
     /// The array that begins at byte `offset` of `source`: a file, or a member of an archive.
@@ -204,7 +196,11 @@ impl OpenOptions {
     fn items(&self, header: &Header, name: &str) -> Result<Items> {
         let items = match self.dtype {
             None => {
-                let refuse = |why| Error::unsupported(format!("cannot open '{name}': {why}"));
+                let refuse = |why| {
+                    Error::unsupported(format!(
+                        "cannot open '{name}': expected elements that NumPy reads without pickle, but {why}"
+                    ))
+                };
                 header.descr().check_readable().map_err(refuse)?;
                 Items::on(header.grid(), header.descr())
             }
@@ -215,6 +211,12 @@ impl OpenOptions {
             }
         };
         items.ok_or_else(|| Error::new(crate::ErrorKind::Internal, "elements of another size than their own"))
+    }
+}
+
+impl Default for OpenOptions {
+    fn default() -> OpenOptions {
+        OpenOptions::new()
     }
 }
 

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use npyfeed::{Dtype, Framework, Kind};
 use npyfeed_npy::{
-    DEFAULT_HEADER_BYTES, MAX_AXES, MAX_DEPTH, MAX_INFLATE_RATIO, MAX_ITEM_BYTES, MAX_MEMBERS,
+    DEFAULT_HEADER_BYTES, MAX_AXES, MAX_DEPTH, MAX_DIRECTORY_BYTES, MAX_INFLATE_RATIO, MAX_ITEM_BYTES,
+    MAX_MEMBERS,
 };
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats.md");
@@ -56,6 +57,7 @@ fn limits() -> String {
         ("MAX_DEPTH", MAX_DEPTH as u64, "brackets open at once in a header"),
         ("MAX_ITEM_BYTES", MAX_ITEM_BYTES as u64, "bytes of one element, as in NumPy"),
         ("MAX_MEMBERS", MAX_MEMBERS as u64, "members of an .npz file"),
+        ("MAX_DIRECTORY_BYTES", MAX_DIRECTORY_BYTES as u64, "bytes of the directory of an .npz file"),
         ("MAX_INFLATE_RATIO", MAX_INFLATE_RATIO, "bytes that one byte of a deflated member may stand for"),
     ];
     let mut table = "| limit | value | on |\n|---|---|---|\n".to_owned();
