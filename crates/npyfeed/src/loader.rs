@@ -167,7 +167,7 @@ impl Loader {
     pub fn begin_epoch(&self) -> Result<Epoch> {
         self.home.check()?;
         let epoch = self.next_epoch.fetch_add(1, Ordering::Relaxed);
-        Run::start(&self.plan, &self.counters, Position { epoch, batch: 0 })
+        Run::start(&self.plan, &self.counters, Position { epoch, sample: 0 })
             .map(|run| Epoch { run: Some(run), failed: None })
     }
 

@@ -123,7 +123,7 @@ impl Plan {
             columns,
             specs,
             selection: dataset.selection().clone(),
-            batches: Batches { sample_count: dataset.len(), batch_size: batch_samples, last },
+            batches: Batches::new(dataset.len(), batch_samples, last),
             prefetch,
             threads: choose_threads(options)?,
             piece_samples: (PIECE_BYTES / moved_bytes.max(1)).clamp(1, filled_at_most.max(1)),

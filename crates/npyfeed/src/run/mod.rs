@@ -95,7 +95,7 @@ impl Run {
     /// # Errors
     /// The system's, if it has no thread to give.
     pub(crate) fn start(plan: &Arc<Plan>, counters: &Arc<Counters>, position: Position) -> Result<Run> {
-        let queue = Arc::new(Queue::new(plan, counters, position.batch));
+        let queue = Arc::new(Queue::new(plan, counters, 0));
         let mut run = Run { queue, workers: Vec::new(), home: Home::here() };
         for index in 0..plan.threads {
             let (queue, filler) = (Arc::clone(&run.queue), Filler::new(plan, counters, position.epoch));
