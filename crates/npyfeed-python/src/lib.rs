@@ -13,6 +13,7 @@ mod dlpack;
 mod error;
 mod export;
 mod loader;
+mod order;
 mod save;
 mod save_npz;
 mod source;
@@ -31,6 +32,8 @@ mod _native {
     use super::dataset::PyDataset;
     #[pymodule_export]
     use super::loader::{PyEpoch, PyLoader};
+    #[pymodule_export]
+    use super::order::PyOrder;
     #[pymodule_export]
     use super::save::save;
     #[pymodule_export]

@@ -99,7 +99,7 @@ fn any_place_among_2_to_the_40_is_had_at_once() {
 proptest! {
     #[test]
     fn any_part_is_that_part_of_the_whole_and_each_sample_comes_once(
-        sample_count in 1u64..3000, block_size in 1u64..300, window in 1u64..20, seed: u64,
+        sample_count in 1u64..3000, (block_size, window) in (1u64..300, 1u64..20), seed: u64,
         start: prop::sample::Index, len in 0usize..200,
     ) {
         let shuffle = BlockShuffle::new(sample_count, blocks(block_size, window), seed, 0);
