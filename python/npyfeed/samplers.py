@@ -13,6 +13,7 @@ Each is the same for the same (seed, epoch) on every machine, whatever the threa
 world size, and can be entered anywhere: `Loader.state_dict`.
 """
 
+import reprlib
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -46,11 +47,18 @@ class Sampler:
         object.__setattr__(self, "_order", self._checked())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        arguments = [getattr(self, field.name) for field in fields(self)]  # type: ignore[arg-type]
-        return type(self), tuple(arguments)
+        return type(self), tuple(self._arguments().values())
+
+    def __repr__(self) -> str:
+        # Cut short: a list of a million weights would be told in full.
+        told = ", ".join(f"{name}={reprlib.repr(value)}" for name, value in self._arguments().items())
+        return f"{type(self).__name__}({told})"
+
+    def _arguments(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sequential(Sampler):
     """The samples as they are stored, in every epoch."""
 
@@ -58,7 +66,7 @@ class Sequential(Sampler):
         return _native.Order.sequential()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Shuffle(Sampler):
     """Each sample once, in an order of its own for each (seed, epoch); all orders come equally often.
 
@@ -69,7 +77,7 @@ class Shuffle(Sampler):
         return _native.Order.shuffled()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BlockShuffle(Sampler):
     """Each sample once, a few blocks at a time: for disks and networks, where jumping about is slow.
 
@@ -100,7 +108,7 @@ class BlockShuffle(Sampler):
         return _native.Order.block_shuffled(self.block_size, self.window)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Weighted(Sampler):
     """Samples drawn by their weights, as `torch.utils.data.WeightedRandomSampler`.
 
@@ -138,7 +146,7 @@ class Weighted(Sampler):
         return _native.Order.weighted(weights, num_samples, self.replacement)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ClassBalanced(Sampler):
     """Every class equally often, rare ones by repeating their samples.
 
@@ -172,7 +180,7 @@ class ClassBalanced(Sampler):
         return _native.Order.class_balanced(classes.astype(np.uint64), self.num_samples)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explicit(Sampler):
     """These samples in this order, in every epoch; some may be missing, others come often.
 

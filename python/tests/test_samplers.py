@@ -254,3 +254,6 @@ def test_a_loader_shows_its_sampler() -> None:
     loader = nf.Loader(indices(10), sampler=samplers.BlockShuffle(2, 3), rank=1, world_size=2)
     assert "order=BlockShuffle(block_size=2, window=3)" in repr(loader)
     assert "world_size=2" in repr(loader)
+    many = repr(samplers.Weighted([0.5] * 1_000_000))
+    assert many.startswith("Weighted(weights=[0.5, 0.5, ")
+    assert len(many) < 100

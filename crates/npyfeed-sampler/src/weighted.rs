@@ -25,7 +25,7 @@ pub enum Replacement {
 ///
 /// *Without replacement*, each draw gives a sample with the probability of its weight over the sum of those
 /// that are left: exactly the distribution of NumPy's `Generator.choice(replace=False, p=...)`. Its first
-/// use in an epoch costs a pass and a sort, O(n log n), and 24 bytes a sample meanwhile; the weights and
+/// use in an epoch costs a pass and a sort, O(n log n), and 16 bytes a sample meanwhile; the weights and
 /// the order are kept, 8 bytes each.
 ///
 /// The names are those of `torch.utils.data.WeightedRandomSampler`; the draws are not, and weights need not
