@@ -12,6 +12,7 @@ A framework is imported only by its own module: `npyfeed.torch`, `npyfeed.tensor
 
 from collections.abc import Mapping
 
+from npyfeed import samplers
 from npyfeed._native import Archive, Array, __version__, open
 from npyfeed.dataset import ColumnSpec, Dataset
 from npyfeed.errors import FormatError, MismatchError, UnsupportedError
@@ -33,6 +34,7 @@ __all__ = [
     "Writer",
     "__version__",
     "open",
+    "samplers",
     "save",
     "save_npz",
 ]

@@ -20,6 +20,7 @@ __all__ = [
     "Dataset",
     "Epoch",
     "Loader",
+    "Order",
     "Writer",
     "__version__",
     "open",
@@ -37,13 +38,16 @@ class LoaderOptions(TypedDict):
     """What a loader is asked for. `None`: chosen."""
 
     batch_size: int
-    shuffle: bool
+    order: Order
     seed: int
     drop_last: bool
     threads: int | None
     prefetch: int | None
     memory: int | None
     epoch: int
+    rank: int | None
+    world_size: int | None
+    uneven: str
 
 @type_check_only
 class Description(TypedDict):
@@ -389,9 +393,28 @@ class Loader:
     @property
     def prefetch(self) -> int: ...
     def set_epoch(self, epoch: int) -> None: ...
+    def state(self) -> dict[str, int]: ...
+    def load_state(self, state: dict[str, int]) -> None: ...
     def stats(self) -> dict[str, int]: ...
     def __iter__(self) -> Epoch: ...
     def __len__(self) -> int: ...
+
+@final
+class Order:
+    @staticmethod
+    def sequential() -> Order: ...
+    @staticmethod
+    def shuffled() -> Order: ...
+    @staticmethod
+    def block_shuffled(block_size: int, window: int) -> Order: ...
+    @staticmethod
+    def weighted(
+        weights: np.ndarray[Any, np.dtype[np.float64]], num_samples: int, replacement: bool
+    ) -> Order: ...
+    @staticmethod
+    def class_balanced(labels: np.ndarray[Any, np.dtype[np.uint64]], num_samples: int | None) -> Order: ...
+    @staticmethod
+    def explicit(indices: np.ndarray[Any, np.dtype[np.uint64]]) -> Order: ...
 
 @final
 class Epoch:

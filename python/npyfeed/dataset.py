@@ -34,8 +34,7 @@ class Dataset:
     Args:
         columns: for each name, the path of an .npy file whose rows are the samples, `"file.npz:member"`, or a
             field of records in either, `"file.npy:field"` (a file of that whole name comes first); an ndarray
-            (not copied: do not change or resize it while
-            batches are made of it), or an `Array`.
+            (not copied: do not change or resize it while batches are made of it), or an `Array`.
 
     Raises:
         FileNotFoundError, PermissionError, IsADirectoryError, OSError: a file cannot be opened.

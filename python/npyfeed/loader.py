@@ -1,11 +1,12 @@
 """Batches of a dataset, epoch after epoch, as NumPy arrays."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
 
 from npyfeed import _native
 from npyfeed.dataset import Dataset
-from npyfeed.errors import UnsupportedError
+from npyfeed.errors import MismatchError, UnsupportedError
+from npyfeed.samplers import Sampler, Sequential, Shuffle
 
 __all__ = ["Loader", "Stats"]
 
@@ -44,15 +45,30 @@ class Loader:
         memory: bytes of batches filled ahead, at most; `None`: 64 MiB, or two batches if they are larger.
         epoch: the number of the first epoch.
         as_dict: whether batches are dicts.
+        sampler: in which order an epoch takes which samples, one of `npyfeed.samplers`; instead of `shuffle`.
+        rank, world_size: the share of every epoch that this process takes, as number `rank` of `world_size`.
+            All of them give the same dataset, order, seed and batch size, and get equally many batches of
+            equal sizes. Joined, their batches are one of `world_size * batch_size` samples.
+        uneven: what becomes of the last samples if they cannot be shared out evenly. "pad": the first of the
+            epoch come once more. "drop": they are left out. As `drop_last` of PyTorch's `DistributedSampler`.
 
     Raises:
-        MismatchError: an option is out of its range, or `memory` is less than one batch.
+        MismatchError: an option is out of its range, `memory` is less than one batch, `rank` or `world_size`
+            comes alone, or the sampler was made for another number of samples.
         UnsupportedError: the dataset is none of ours, an option no integer, or NumPy lacks the dtype.
 
     >>> import numpy as np, npyfeed as nf
     >>> loader = nf.Loader(nf.Dataset(x=np.arange(10)), batch_size=4)
     >>> [batch.x.tolist() for batch in loader]
     [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+    A run that was stopped goes on where it was, also with another batch size or world size:
+
+    >>> first = next(iter(loader))
+    >>> later = nf.Loader(nf.Dataset(x=np.arange(10)), batch_size=3)
+    >>> later.load_state_dict(loader.state_dict())
+    >>> [batch.x.tolist() for batch in later]
+    [[4, 5, 6], [7, 8, 9]]
     """
 
     def __init__(
@@ -68,6 +84,10 @@ class Loader:
         memory: int | None = None,
         epoch: int = 0,
         as_dict: bool = False,
+        sampler: Sampler | None = None,
+        rank: int | None = None,
+        world_size: int | None = None,
+        uneven: Literal["pad", "drop"] = "pad",
     ) -> None:
         if not isinstance(dataset, Dataset):
             raise UnsupportedError(
@@ -79,18 +99,27 @@ class Loader:
                 raise UnsupportedError(
                     f"cannot make a loader: expected {name} to be True or False, found {flag!r}"
                 )
+        if (rank is None) != (world_size is None):
+            raise MismatchError(
+                f"cannot make a loader: expected rank and world_size together, found rank={rank}, "
+                f"world_size={world_size}"
+            )
         self.dataset = dataset
+        self.sampler = _chosen_sampler(sampler, shuffle=shuffle)
         self.batch_size = batch_size
         self.drop_last = drop_last
         self._options: _native.LoaderOptions = {
             "batch_size": batch_size,
-            "shuffle": shuffle,
+            "order": self.sampler._order,  # noqa: SLF001, as below
             "seed": seed,
             "drop_last": drop_last,
             "threads": threads,
             "prefetch": prefetch,
             "memory": memory,
             "epoch": epoch,
+            "rank": rank,
+            "world_size": world_size,
+            "uneven": uneven,
         }
         self._finish = self._finisher(as_dict=as_dict)
         self._native = _native.Loader(dataset._native, self._options)  # noqa: SLF001, the two are one house
@@ -100,7 +129,7 @@ class Loader:
         return map(self._finish, iter(self._native))
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """Batches in a whole epoch, the same for every rank."""
         return len(self._native)
 
     @property
@@ -109,8 +138,38 @@ class Loader:
         return self._native.epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch that the next `iter` begins."""
+        """Chooses the epoch that the next `iter` begins.
+
+        If that is the epoch in whose midst a state was loaded, it is gone on with.
+        """
         self._native.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the loop stands: a few integers, cheap after every batch.
+
+        Behind the last batch handed out: what is being filled ahead does not count. After the last batch of
+        an epoch it is the beginning of the next. All ranks have the same state after equally many batches,
+        so that one may save it for all. Of several iterators, it is that of the one made last.
+        """
+        return self._native.state()
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Goes on from a state: the next `iter` gives the samples not yet handed out, in their order.
+
+        Batch size, world size, threads and prefetch depth may differ from those of the loader that saved it.
+        The seed is the state's from now on.
+
+        Raises:
+            MismatchError: the state is of a loader with another order or another number of samples, or
+                damaged.
+            UnsupportedError: it is no mapping, or holds something else than integers.
+        """
+        if not isinstance(state, Mapping):
+            raise UnsupportedError(
+                f"cannot load the state: expected what state_dict() gave, found {type(state).__name__}"
+            )
+        self._native.load_state(dict(state))
+        self._options["seed"] = int(state["seed"])
 
     def stats(self) -> Stats:
         """What has been done so far."""
@@ -123,9 +182,10 @@ class Loader:
 
     def __repr__(self) -> str:
         chosen = {"threads": self._native.threads, "prefetch": self._native.prefetch}
-        options = ", ".join(f"{name}={value}" for name, value in {**self._options, **chosen}.items())
+        options = {**self._options, **chosen, "order": self.sampler}
+        said = ", ".join(f"{name}={value}" for name, value in options.items())
         name = f"{type(self).__module__.removesuffix('.loader')}.{type(self).__name__}"
-        return f"<{name} of {self.dataset!r}, {options}>"
+        return f"<{name} of {self.dataset!r}, {said}>"
 
     def _finisher(self, *, as_dict: bool) -> Callable[[tuple[Any, ...]], Any]:
         """What makes a batch of the engine's arrays."""
@@ -135,3 +195,20 @@ class Loader:
             return lambda arrays: dict(zip(columns, arrays, strict=True))
         make: Callable[[tuple[Any, ...]], Any] = self.dataset.batch_type._make
         return make
+
+
+def _chosen_sampler(sampler: Sampler | None, *, shuffle: bool) -> Sampler:
+    if sampler is None:
+        return Shuffle() if shuffle else Sequential()
+    if not isinstance(sampler, Sampler):
+        raise UnsupportedError(
+            "cannot make a loader: expected a sampler from npyfeed.samplers, found "
+            f"{type(sampler).__name__}; Explicit(list(sampler)) takes one epoch of another, rank= and "
+            "world_size= stand for a DistributedSampler"
+        )
+    if shuffle:
+        raise MismatchError(
+            "cannot make a loader: expected shuffle=True or a sampler, found both; leave out shuffle beside "
+            f"{sampler!r}"
+        )
+    return sampler

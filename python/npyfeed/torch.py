@@ -1,13 +1,14 @@
 """PyTorch: batches and arrays as torch tensors, without a copy."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
 from npyfeed import _native
 from npyfeed.dataset import Dataset
 from npyfeed.loader import Loader
+from npyfeed.samplers import Sampler
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,14 +29,17 @@ class DataLoader(Loader):
         num_workers: worker threads, not processes; 0: one for each processor this process may use.
         drop_last: whether a last batch with fewer samples is left out.
         seed: what the shuffle is drawn from; `None`: drawn from torch's generator, so that
-            `torch.manual_seed` settles it, as it does for torch's own loader.
+            `torch.manual_seed` settles it, as it does for torch's own loader; with `rank`, 0, as torch's
+            `DistributedSampler` has it, since all ranks need the same.
         prefetch: batches filled ahead, at most; `None`: as many as fit `memory`, 64 at most.
         memory: bytes of batches filled ahead, at most; `None`: 64 MiB, or two batches if they are larger.
         epoch: the number of the first epoch.
+        sampler: in which order an epoch takes which samples, one of `npyfeed.samplers`; instead of `shuffle`.
+        rank, world_size, uneven: this process's share of every epoch, in place of a `DistributedSampler`:
+            as `npyfeed.Loader` has them.
 
     Raises:
-        MismatchError: an option is out of its range, or `memory` is less than one batch.
-        UnsupportedError: the dataset is none of ours, or an option no integer.
+        MismatchError, UnsupportedError: as `npyfeed.Loader`.
 
     >>> import numpy as np, npyfeed as nf
     >>> from npyfeed.torch import DataLoader
@@ -56,9 +60,13 @@ class DataLoader(Loader):
         prefetch: int | None = None,
         memory: int | None = None,
         epoch: int = 0,
+        sampler: Sampler | None = None,
+        rank: int | None = None,
+        world_size: int | None = None,
+        uneven: Literal["pad", "drop"] = "pad",
     ) -> None:
         if seed is None:
-            seed = _drawn_seed() if shuffle else 0
+            seed = _drawn_seed() if (shuffle or sampler is not None) and rank is None else 0
         super().__init__(
             dataset,
             batch_size,
@@ -69,6 +77,10 @@ class DataLoader(Loader):
             prefetch=prefetch,
             memory=memory,
             epoch=epoch,
+            sampler=sampler,
+            rank=rank,
+            world_size=world_size,
+            uneven=uneven,
         )
 
     def _finisher(self, *, as_dict: bool) -> Callable[[tuple[Any, ...]], Any]:  # noqa: ARG002, of the NumPy loader

@@ -19,6 +19,7 @@ mod error;
 mod export;
 mod loader;
 mod open;
+mod order;
 mod save;
 mod save_npz;
 mod transform;
@@ -38,6 +39,8 @@ mod _native {
     use super::loader::{PyEpoch, PyLoader};
     #[pymodule_export]
     use super::open::open;
+    #[pymodule_export]
+    use super::order::PyOrder;
     #[pymodule_export]
     use super::save::save;
     #[pymodule_export]

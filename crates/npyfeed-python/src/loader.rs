@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use npyfeed::{Epoch, Loader, Next};
+use npyfeed::{Epoch, Loader, Next, Position, State, Uneven};
 use numpy::PyArrayDescr;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::dataset::PyDataset;
 use crate::error::{mismatch, to_python, unsupported};
+use crate::order::PyOrder;
 use crate::{descr, export};
 
 /// How often a waiting consumer looks whether Ctrl-C was pressed.
@@ -29,7 +30,7 @@ impl PyLoader {
         let may_wish = |name| if option(name)?.is_none() { Ok(None) } else { wish(name).map(Some) };
         let mut builder = Loader::builder(dataset.get().dataset.clone())
             .batch_size(wish("batch_size")?.try_into()?)
-            .shuffle(option("shuffle")?.is_truthy()?)
+            .order(option("order")?.cast::<PyOrder>()?.get().order.clone())
             .seed(wish("seed")?)
             .drop_last(option("drop_last")?.is_truthy()?)
             .epoch(wish("epoch")?);
@@ -42,12 +43,17 @@ impl PyLoader {
         if let Some(memory_bytes) = may_wish("memory")? {
             builder = builder.memory_bytes(memory_bytes.try_into()?);
         }
+        if let (Some(rank), Some(world_size)) = (may_wish("rank")?, may_wish("world_size")?) {
+            builder = builder.shard(rank, world_size);
+        }
+        builder = builder.uneven(uneven(&option("uneven")?)?);
         let loader = builder.build().map_err(|error| to_python(py, error))?;
         Ok(PyLoader { loader })
     }
 
     fn __iter__(&self, py: Python<'_>) -> PyResult<PyEpoch> {
-        let epoch = self.loader.begin_epoch().map_err(|error| to_python(py, error))?;
+        // Draws without replacement are sorted here.
+        let epoch = py.detach(|| self.loader.begin_epoch()).map_err(|error| to_python(py, error))?;
         let descrs = self.loader.spec().iter().map(|column| Ok(descr::of_dtype(py, column.dtype)?.unbind()));
         Ok(PyEpoch { epoch: Some(epoch), descrs: descrs.collect::<PyResult<_>>()? })
     }
@@ -63,6 +69,31 @@ impl PyLoader {
 
     fn set_epoch(&self, epoch: u64) {
         self.loader.set_epoch(epoch);
+    }
+
+    fn state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let state = self.loader.state();
+        let numbers = PyDict::new(py);
+        numbers.set_item("version", state.version)?;
+        numbers.set_item("seed", state.seed)?;
+        numbers.set_item("epoch", state.position.epoch)?;
+        numbers.set_item("position", state.position.sample)?;
+        numbers.set_item("order", state.order)?;
+        Ok(numbers)
+    }
+
+    fn load_state(&self, py: Python<'_>, state: &Bound<'_, PyDict>) -> PyResult<()> {
+        const DOING: &str = "cannot load the state";
+        let number = |name| match state.get_item(name)? {
+            Some(value) => integer(DOING, name, &value),
+            None => {
+                Err(mismatch(py, format!("{DOING}: expected a number '{name}', found {}", state.repr()?)))
+            }
+        };
+        let (version, seed) = (number("version")?, number("seed")?);
+        let position = Position { epoch: number("epoch")?, sample: number("position")? };
+        let state = State { version, seed, position, order: number("order")? };
+        self.loader.load_state(&state).map_err(|error| to_python(py, error))
     }
 
     #[getter]
@@ -130,6 +161,19 @@ impl Drop for PyEpoch {
     fn drop(&mut self) {
         let epoch = self.epoch.take();
         Python::try_attach(|py| py.detach(|| drop(epoch)));
+    }
+}
+
+fn uneven(value: &Bound<'_, PyAny>) -> PyResult<Uneven> {
+    match value.extract() {
+        Ok("pad") => Ok(Uneven::Pad),
+        Ok("drop") => Ok(Uneven::Drop),
+        Ok(_) | Err(_) => {
+            let found = value.repr()?;
+            let message =
+                format!("cannot make a loader: expected uneven to be 'pad' or 'drop', found {found}");
+            Err(mismatch(value.py(), message))
+        }
     }
 }
 

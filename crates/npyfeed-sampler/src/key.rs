@@ -14,6 +14,19 @@ pub enum Purpose {
     Shuffle,
     /// Which samples go into which split. A split belongs to no epoch: its keys have epoch 0.
     Split,
+    /// The order of the blocks of one epoch.
+    Blocks,
+    /// The order of the samples within a window of blocks; each window has a child of this key.
+    Window,
+    /// Which sample each draw with replacement gives.
+    Draw,
+    /// When each sample arrives, where the first to arrive are drawn without replacement.
+    Arrival,
+    /// The order of the classes within a round of a class-balanced epoch; each round has a child.
+    Classes,
+    /// The order of the samples of one class in one pass over it; each class has a child, and each pass
+    /// a child of that.
+    Members,
 }
 
 impl Purpose {
@@ -22,6 +35,12 @@ impl Purpose {
         match self {
             Purpose::Shuffle => 1,
             Purpose::Split => 2,
+            Purpose::Blocks => 3,
+            Purpose::Window => 4,
+            Purpose::Draw => 5,
+            Purpose::Arrival => 6,
+            Purpose::Classes => 7,
+            Purpose::Members => 8,
         }
     }
 }
@@ -47,11 +66,22 @@ impl Key {
         Key(absorb(absorb(absorb(0, purpose.number()), seed), epoch))
     }
 
+    /// A key of its own for each `index`. A key is asked for words or for children, never for both, since
+    /// they come from the same hash.
+    pub(crate) const fn child(self, index: u64) -> Key {
+        Key(absorb(self.0, index))
+    }
+
     /// The `index`-th random word of this key, from 0: the output of the generator `SplitMix64` seeded
     /// with the key, which a counter reaches without the outputs before it.
     pub(crate) const fn word(self, index: u64) -> u64 {
         mix(self.0.wrapping_add(GAMMA.wrapping_mul(index.wrapping_add(1))))
     }
+}
+
+/// The hash of a list of words, the same on every machine and in every version.
+pub(crate) fn hash_words(words: impl IntoIterator<Item = u64>) -> u64 {
+    words.into_iter().fold(0, absorb)
 }
 
 /// The odd number nearest to 2⁶⁴ / φ: the step of `SplitMix64` (Steele, Lea and Flood, "Fast splittable
@@ -85,6 +115,12 @@ mod tests {
             (0, 0, Purpose::Split, 0x1956_ECD1_A275_EC95),
             (42, 7, Purpose::Shuffle, 0xAA01_1B79_BE36_2789),
             (u64::MAX, u64::MAX, Purpose::Split, 0xB918_3D13_75D3_C133),
+            (0, 0, Purpose::Blocks, 0x546F_3606_1B6B_1313),
+            (0, 0, Purpose::Window, 0x743D_4FD0_E0F2_0311),
+            (0, 0, Purpose::Draw, 0xA711_A1AB_DD4D_6F75),
+            (0, 0, Purpose::Arrival, 0xCEF2_DF89_F8F7_67C3),
+            (0, 0, Purpose::Classes, 0x9C01_4791_61BC_5D78),
+            (0, 0, Purpose::Members, 0xC3DF_AC2B_24AC_86AE),
         ];
         for (seed, epoch, purpose, expected) in golden {
             let Key(found) = Key::new(seed, epoch, purpose);
@@ -103,8 +139,9 @@ mod tests {
 
     #[test]
     fn small_seeds_and_epochs_share_no_key_across_purposes() {
+        use Purpose::{Arrival, Blocks, Classes, Draw, Members, Shuffle, Split, Window};
         let mut seen = HashSet::new();
-        for purpose in [Purpose::Shuffle, Purpose::Split] {
+        for purpose in [Shuffle, Split, Blocks, Window, Draw, Arrival, Classes, Members] {
             for (seed, epoch) in (0..100).flat_map(|seed| (0..100).map(move |epoch| (seed, epoch))) {
                 assert!(seen.insert(Key::new(seed, epoch, purpose)), "{purpose:?} {seed} {epoch}");
             }

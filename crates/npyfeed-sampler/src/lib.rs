@@ -1,20 +1,32 @@
-//! In which order samples are taken: shuffle, epoch, batch, position.
+//! In which order samples are taken: shuffle, weights, classes, shards, batches, position.
 //!
 //! This crate knows numbers only. It is told how many samples there are and answers which one comes
 //! when; what a sample is, and where it lies, is not its business.
 //!
 //! | word | type | says |
 //! |---|---|---|
-//! | order | [`Order`] | the wish: sequential or shuffled |
+//! | order | [`Order`] | the wish: sequential, shuffled, by blocks, weights, classes or a list |
 //! | | [`EpochOrder`] | the plan: which sample lies at which place of one epoch |
 //! | batch | [`Batches`] | how the places fall into batches, and whether a short last one comes |
-//! | position | [`Position`] | the next batch to come: all that a checkpoint holds |
+//! | shard | [`Shard`] | which of them one process takes, where several share an epoch |
+//! | position | [`Position`] | how many places are done |
+//! | state | [`State`] | all that a checkpoint holds |
 //! | key | [`Key`] | the hash of (seed, epoch, purpose) that tells one order from another |
 //! | | [`Shuffle`] | the keyed bijection itself: place to sample, sample to place |
+//! | | [`BlockShuffle`] | one that uses a few blocks of following samples at a time |
 //! | split | [`split_lengths`] | how many samples go into each split |
 //!
-//! A **place** is a number of `0..sample_count`: where in an epoch a sample comes. A **sample** is a
-//! number of the same range: which row of the dataset it is.
+//! A **place** is a number of `0..epoch_len`: where in an epoch a sample comes. A **sample** is a number of
+//! `0..sample_count`: which row of the dataset it is. All processes that share an epoch share its order;
+//! they take different places of it.
+//!
+//! | order | an epoch takes | memory | any place |
+//! |---|---|---|---|
+//! | sequential, shuffled, by blocks | each sample once | none | at once |
+//! | weighted, with replacement | as many draws as asked | 16 bytes a sample | at once |
+//! | weighted, without | as many draws as asked | 8 bytes a sample and draw | after a sort, once an epoch |
+//! | class-balanced | each class equally often | 8 bytes a sample | at once |
+//! | explicit | the list | 8 bytes a place | at once |
 //!
 //! # An epoch, batch by batch
 //!
@@ -22,21 +34,17 @@
 //! use npyfeed_sampler::{Batches, EpochOrder, LastBatch, Order, Position};
 //! use std::num::NonZeroU64;
 //!
-//! let batch_size = NonZeroU64::new(4).unwrap();
-//! let batches = Batches { sample_count: 10, batch_size, last: LastBatch::Keep };
+//! let batches = Batches::new(10, NonZeroU64::new(4).unwrap(), LastBatch::Keep);
 //! let order = EpochOrder::new(&Order::Shuffled, batches.sample_count, 0, 0);
 //!
-//! let mut position = Position::START;
 //! let mut seen = Vec::new();
-//! while position.epoch == 0 {
-//!     let places = batches.range(position.batch);
+//! for batch in 0..batches.count() {
+//!     let places = batches.range(batch);
 //!     let mut samples = vec![0; (places.end - places.start) as usize];
 //!     order.fill(places.start, &mut samples);
 //!     seen.extend(samples);
-//!     position = position.next_batch(batches.count());
 //! }
-//!
-//! assert_eq!(position, Position { epoch: 1, batch: 0 });
+//! assert_eq!(Position::after(0, &batches, 3), Position { epoch: 1, sample: 0 });
 //! seen.sort();
 //! assert_eq!(seen, (0..10).collect::<Vec<_>>());
 //! ```
@@ -68,24 +76,38 @@
 //!
 //! - The order of (seed, epoch, number of samples) is frozen: it is the same on every machine, whatever
 //!   the threads, and in every version. Tests hold its values.
-//! - An order takes a few hundred bytes and a few dozen nanoseconds to make, for 10 samples or 10¹⁸.
+//! - A shuffle takes a few hundred bytes and a few dozen nanoseconds to make, for 10 samples or 10¹⁸.
 //! - A shuffled epoch takes each sample exactly once, and tests cannot tell its order from that of a
 //!   Fisher–Yates shuffle.
 //!
 //! Not here: files, threads, clocks, secrets, and `unsafe`.
 #![forbid(unsafe_code)]
 
+mod alias;
+mod arrival;
+mod balanced;
 mod batches;
+mod blocks;
 mod key;
 mod network;
 mod order;
+mod order_error;
 mod position;
+mod shard;
 mod shuffle;
 mod split;
+mod state;
+mod weighted;
 
+pub use balanced::ClassBalanced;
 pub use batches::{Batches, LastBatch};
+pub use blocks::{BlockShuffle, Blocks};
 pub use key::{Key, Purpose};
 pub use order::{EpochOrder, Order};
+pub use order_error::OrderError;
 pub use position::Position;
+pub use shard::{Shard, ShardError, Uneven};
 pub use shuffle::Shuffle;
 pub use split::{SplitError, split_lengths};
+pub use state::{State, StateError};
+pub use weighted::{Replacement, Weighted};

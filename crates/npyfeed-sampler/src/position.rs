@@ -1,79 +1,76 @@
 //! Where a loader stands.
 
-/// The next batch to come: the whole checkpoint of a loader, next to the spec that it was made from.
+use crate::Batches;
+
+/// How far a loader has come: an epoch, and how many places of its order are done.
 ///
-/// Positions are ordered as batches come: by epoch, then by batch.
+/// Places are counted in the order that all processes share, so a position says what is left whatever the
+/// batch size and the number of processes, before and after. Positions are ordered as samples come.
 ///
 /// ```
-/// use npyfeed_sampler::Position;
+/// use npyfeed_sampler::{Batches, LastBatch, Position};
+/// use std::num::NonZeroU64;
 ///
-/// let mut position = Position::START;
-/// for _ in 0..7 {
-///     position = position.next_batch(3);
-/// }
-/// assert_eq!(position, Position { epoch: 2, batch: 1 });
+/// let batches = Batches::new(10, NonZeroU64::new(4).unwrap(), LastBatch::Keep);
+/// assert_eq!(Position::after(3, &batches, 2), Position { epoch: 3, sample: 8 });
+/// assert_eq!(Position::after(3, &batches, 3), Position { epoch: 4, sample: 0 });
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The epoch, counted from 0.
     pub epoch: u64,
-    /// The batch within the epoch, counted from 0.
-    pub batch: u64,
+    /// How many samples of the epoch's order all processes together are done with.
+    pub sample: u64,
 }
 
 impl Position {
-    /// The first batch of the first epoch.
-    pub const START: Position = Position { epoch: 0, batch: 0 };
+    /// The first sample of the first epoch.
+    pub const START: Position = Position { epoch: 0, sample: 0 };
 
-    /// The position after this one in epochs of `batch_count` batches. After the last batch comes the
-    /// first of the next epoch, never a batch that does not exist; an epoch without batches is passed over.
+    /// The position when `taken` of the batches of `epoch` were taken. After the last comes the beginning of
+    /// the next epoch; the last epoch that can be counted is its own successor.
     #[must_use]
-    pub fn next_batch(self, batch_count: u64) -> Position {
-        // Not `batch + 1 < batch_count`, which overflows for a position read from a damaged checkpoint.
-        let is_last = self.batch >= batch_count.saturating_sub(1);
-        if is_last { self.next_epoch() } else { Position { batch: self.batch + 1, ..self } }
-    }
-
-    /// The first batch of the next epoch. The last epoch that can be counted is its own successor.
-    #[must_use]
-    pub fn next_epoch(self) -> Position {
-        Position { epoch: self.epoch.saturating_add(1), batch: 0 }
+    pub fn after(epoch: u64, batches: &Batches, taken: u64) -> Position {
+        if taken >= batches.count() {
+            return Position { epoch: epoch.saturating_add(1), sample: 0 };
+        }
+        let sample = if taken == 0 { batches.start } else { batches.done_after(taken - 1) };
+        Position { epoch, sample }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use super::*;
+    use crate::{LastBatch, Shard, Uneven};
 
-    fn at(epoch: u64, batch: u64) -> Position {
-        Position { epoch, batch }
+    fn batches(sample_count: u64, start: u64) -> Batches {
+        let shard = Shard::new(1, 2, Uneven::Pad).unwrap();
+        Batches { shard, start, ..Batches::new(sample_count, NonZeroU64::new(4).unwrap(), LastBatch::Keep) }
     }
 
     #[test]
-    fn the_batch_after_the_last_is_the_first_of_the_next_epoch() {
-        assert_eq!(at(4, 0).next_batch(3), at(4, 1));
-        assert_eq!(at(4, 1).next_batch(3), at(4, 2));
-        assert_eq!(at(4, 2).next_batch(3), at(5, 0));
-        assert_eq!(at(4, 0).next_batch(1), at(5, 0));
+    fn a_step_of_all_ranks_is_done_at_once() {
+        let taken = [0, 1, 2, 3].map(|taken| Position::after(5, &batches(21, 0), taken));
+        assert_eq!(
+            taken.map(|position| (position.epoch, position.sample)),
+            [(5, 0), (5, 8), (5, 16), (6, 0)]
+        );
+        assert!(taken.is_sorted());
     }
 
     #[test]
-    fn positions_outside_an_epoch_lead_to_the_next() {
-        assert_eq!(at(0, 0).next_batch(0), at(1, 0));
-        assert_eq!(at(0, 9).next_batch(3), at(1, 0));
-        assert_eq!(at(0, u64::MAX).next_batch(u64::MAX), at(1, 0));
-        assert_eq!(at(u64::MAX, 5).next_epoch(), at(u64::MAX, 0));
+    fn an_epoch_without_batches_is_over_at_once() {
+        assert_eq!(Position::after(0, &batches(0, 0), 0), Position { epoch: 1, sample: 0 });
+        assert_eq!(Position::after(7, &batches(9, 9), 0), Position { epoch: 8, sample: 0 });
+        assert_eq!(Position::after(u64::MAX, &batches(9, 9), 9).epoch, u64::MAX);
     }
 
     #[test]
-    fn positions_are_ordered_as_batches_come() {
-        let mut position = Position::START;
-        for _ in 0..10 {
-            let next = position.next_batch(4);
-            assert!(next > position);
-            position = next;
-        }
-        assert!(at(1, 0) > at(0, u64::MAX));
-        assert_eq!(Position::default(), Position::START);
+    fn the_rest_of_an_epoch_is_counted_from_its_beginning() {
+        assert_eq!(Position::after(0, &batches(21, 3), 0).sample, 3);
+        assert_eq!(Position::after(0, &batches(21, 3), 1).sample, 11);
     }
 }

@@ -29,7 +29,8 @@
 //!
 //! # Promises
 //!
-//! - A batch depends on the files, the transforms, the seed, the epoch and its index, and on nothing else.
+//! - A batch depends on the files, the transforms, the order, the seed and the place where it begins in its
+//!   epoch, and on nothing else. [`Loader::state`] is that place: to go on from there repeats nothing.
 //! - No input makes the library panic; [`Error`] says what, where, expected, found, and the cure.
 //! - The memory of a batch is its own until it is dropped.
 
@@ -44,6 +45,7 @@ mod inflated;
 mod load_many;
 mod loader;
 mod open;
+mod options;
 mod packed;
 mod plan;
 mod pool;
@@ -52,6 +54,7 @@ mod sample_element;
 mod save;
 mod save_npz;
 mod side_by_side;
+mod standing;
 mod stats;
 mod transform;
 mod writer;
@@ -63,7 +66,7 @@ pub use batch::{Batch, BatchColumn, ColumnSpec};
 pub use dataset::{ColumnSource, Dataset, DatasetBuilder};
 pub use error::{Error, ErrorKind, Result};
 pub use inflated::DEFAULT_KEPT_BYTES;
-pub use loader::{Epoch, Loader, LoaderBuilder};
+pub use loader::{Epoch, Loader};
 pub use npyfeed_array::{
     ArrayView, ByteOrder, Dtype, Element, F8E4M3, F8E5M2, Framework, Grid, Kind, Layout, LayoutError,
     MemoryOrder, UnknownDtype,
@@ -72,7 +75,11 @@ pub use npyfeed_io::{Memory, Mode};
 pub use npyfeed_npy::{
     DEFAULT_HEADER_BYTES, Descr, DescrTooLong, Field, TimeUnit, Version, header_bytes_of_descr,
 };
+pub use npyfeed_sampler::{
+    Blocks, ClassBalanced, Order, OrderError, Position, Replacement, Shard, State, Uneven, Weighted,
+};
 pub use open::{OpenOptions, Opened, open};
+pub use options::LoaderBuilder;
 pub use run::Next;
 pub use sample_element::SampleElement;
 pub use save::save;

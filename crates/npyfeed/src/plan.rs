@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use npyfeed_array::Layout;
 use npyfeed_kernel::{Cpu, Kernel, Stores};
-use npyfeed_sampler::{Batches, EpochOrder, LastBatch, Order};
+use npyfeed_sampler::{Batches, EpochOrder, LastBatch, Order, Position, Shard};
 
 use crate::array::Array;
 use crate::batch::ColumnSpec;
 use crate::chain::Outcome;
 use crate::dataset::{Column, Dataset, Selection};
 use crate::error::{Error, ErrorKind, Result};
-use crate::loader::Options;
+use crate::options::Options;
 use crate::pool::Pool;
 
 /// Batches are filled ahead up to this size in all, unless the user says otherwise; two at least.
@@ -45,12 +45,13 @@ pub(crate) struct Plan {
     pub(crate) columns: Vec<ColumnPlan>,
     pub(crate) specs: Vec<ColumnSpec>,
     pub(crate) selection: Selection,
+    /// Those of a whole epoch.
     pub(crate) batches: Batches,
     pub(crate) prefetch: usize,
     pub(crate) threads: usize,
     pub(crate) piece_samples: usize,
     order: Order,
-    seed: u64,
+    fingerprint: u64,
 }
 
 /// One column: where its rows are, what is done with them, where the results go.
@@ -107,8 +108,10 @@ impl Plan {
     pub(crate) fn new(dataset: &Dataset, options: &Options) -> Result<Plan> {
         let batch_size = within("batch_size", options.batch_size, isize::MAX.cast_unsigned())?;
         let specs = dataset.spec();
-        // A batch is never larger than the dataset, so buffers need not be either.
-        let filled_at_most = batch_size.get().min(usize::try_from(dataset.len()).unwrap_or(usize::MAX));
+        let batches = choose_batches(dataset, options, batch_size)?;
+        // A batch is never larger than the epoch, so buffers need not be either.
+        let filled_at_most =
+            batch_size.get().min(usize::try_from(batches.sample_count).unwrap_or(usize::MAX));
         let sample_bytes: usize = specs.iter().map(ColumnSpec::sample_bytes).sum();
         let prefetch = choose_prefetch(options, sample_bytes.saturating_mul(filled_at_most))?;
         let columns = dataset
@@ -117,31 +120,49 @@ impl Plan {
             .map(|column| ColumnPlan::new(column, filled_at_most, prefetch + SPARE_BUFFERS))
             .collect::<Result<Vec<_>>>()?;
         let moved_bytes: usize = columns.iter().map(|column| column.row_bytes + column.slot_bytes).sum();
-        let batch_samples = batch_size.try_into().map_err(|_| Error::mismatch("batch_size beyond u64"))?;
-        let last = if options.drop_last { LastBatch::Drop } else { LastBatch::Keep };
         Ok(Plan {
             columns,
             specs,
             selection: dataset.selection().clone(),
-            batches: Batches { sample_count: dataset.len(), batch_size: batch_samples, last },
+            batches,
             prefetch,
             threads: choose_threads(options)?,
             piece_samples: (PIECE_BYTES / moved_bytes.max(1)).clamp(1, filled_at_most.max(1)),
-            order: if options.shuffle { Order::Shuffled } else { Order::Sequential },
-            seed: options.seed,
+            order: options.order.clone(),
+            fingerprint: options.order.fingerprint(dataset.len()),
         })
     }
 
-    /// The order of the samples in epoch `epoch`.
-    pub(crate) fn order(&self, epoch: u64) -> EpochOrder {
-        EpochOrder::new(&self.order, self.selection.len(), self.seed, epoch)
+    /// The order of the samples in epoch `epoch` under `seed`.
+    pub(crate) fn order(&self, seed: u64, epoch: u64) -> EpochOrder {
+        EpochOrder::new(&self.order, self.selection.len(), seed, epoch)
     }
 
-    /// The number of samples in batch `batch`.
-    pub(crate) fn sample_count(&self, batch: u64) -> usize {
-        let range = self.batches.range(batch);
-        usize::try_from(range.end - range.start).unwrap_or(usize::MAX)
+    /// What is left of an epoch at `position`.
+    pub(crate) fn batches_from(&self, position: Position) -> Batches {
+        Batches { start: position.sample, ..self.batches }
     }
+
+    /// What tells this order of this many samples from others.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+}
+
+/// The batches of an epoch in the order that was asked for, of the process that asks.
+fn choose_batches(dataset: &Dataset, options: &Options, batch_size: NonZeroUsize) -> Result<Batches> {
+    let misfit = |why: &dyn std::fmt::Display| Error::mismatch(format!("cannot make a loader: {why}"));
+    options.order.check(dataset.len()).map_err(|why| misfit(&why))?;
+    let shard = match options.shard {
+        None => Shard::WHOLE,
+        Some((rank, world_size)) => {
+            Shard::new(rank, world_size, options.uneven).map_err(|why| misfit(&why))?
+        }
+    };
+    let batch_size = batch_size.try_into().map_err(|_| Error::mismatch("batch_size beyond u64"))?;
+    let last = if options.drop_last { LastBatch::Drop } else { LastBatch::Keep };
+    let whole = Batches::new(options.order.epoch_len(dataset.len()), batch_size, last);
+    Ok(Batches { shard, ..whole })
 }
 
 /// The kernel for what a chain came to.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use npyfeed_kernel::{pack, prefetch};
-use npyfeed_sampler::EpochOrder;
+use npyfeed_sampler::{Batches, EpochOrder};
 
 use super::slots::Piece;
 use crate::error::Result;
@@ -15,18 +15,25 @@ use crate::stats::{Counters, count, nanoseconds};
 /// which take tens of nanoseconds each, have arrived from memory when their turn comes.
 const SAMPLES_AHEAD: usize = 8;
 
-/// What a worker needs to fill pieces of one epoch.
+/// What a worker needs to fill pieces of one epoch. Each has its own; what is long is shared.
+#[derive(Clone)]
 pub(super) struct Filler {
     plan: Arc<Plan>,
     counters: Arc<Counters>,
+    batches: Batches,
     order: EpochOrder,
     rows: Vec<u64>,
 }
 
 impl Filler {
-    pub(super) fn new(plan: &Arc<Plan>, counters: &Arc<Counters>, epoch: u64) -> Filler {
-        let order = plan.order(epoch);
-        Filler { plan: Arc::clone(plan), counters: Arc::clone(counters), order, rows: Vec::new() }
+    pub(super) fn new(
+        plan: &Arc<Plan>,
+        counters: &Arc<Counters>,
+        batches: Batches,
+        order: EpochOrder,
+    ) -> Filler {
+        let (plan, counters) = (Arc::clone(plan), Arc::clone(counters));
+        Filler { plan, counters, batches, order, rows: Vec::new() }
     }
 
     /// Fills every slot of the piece.
@@ -36,9 +43,9 @@ impl Filler {
     pub(super) fn fill(&mut self, piece: &mut Piece) -> Result<()> {
         let begin = Instant::now();
         let samples = piece.samples();
-        let first = self.plan.batches.range(piece.batch()).start + samples.start as u64;
+        let first = self.batches.range(piece.batch()).start + samples.start as u64;
         self.rows.resize(samples.len(), 0);
-        self.order.fill(first, &mut self.rows);
+        self.order.fill_round(first, &mut self.rows);
         self.plan.selection.resolve(&mut self.rows);
         for (index, column) in self.plan.columns.iter().enumerate() {
             let gathered = gather(column, &self.rows, piece.slots_mut(index));

@@ -3,7 +3,7 @@
 //! # Contract
 //!
 //! 1. **Order.** Batches come out in the order of the plan, whatever the number of workers. What is in
-//!    them depends on the plan alone.
+//!    them depends on the plan, the seed and the position of the first alone. They are numbered from there.
 //! 2. **Bound.** At most `plan.prefetch` batches are being filled or wait to be taken. A worker with
 //!    nothing to do sleeps, until three quarters of them are left.
 //! 3. **Sharing.** A batch is cut into pieces; each piece is filled by one worker, and the batch is ready
@@ -94,11 +94,18 @@ impl Run {
     ///
     /// # Errors
     /// The system's, if it has no thread to give.
-    pub(crate) fn start(plan: &Arc<Plan>, counters: &Arc<Counters>, position: Position) -> Result<Run> {
-        let queue = Arc::new(Queue::new(plan, counters, position.batch));
+    pub(crate) fn start(
+        plan: &Arc<Plan>,
+        counters: &Arc<Counters>,
+        seed: u64,
+        position: Position,
+    ) -> Result<Run> {
+        let batches = plan.batches_from(position);
+        let filler = Filler::new(plan, counters, batches, plan.order(seed, position.epoch));
+        let queue = Arc::new(Queue::new(plan, counters, batches));
         let mut run = Run { queue, workers: Vec::new(), home: Home::here() };
         for index in 0..plan.threads {
-            let (queue, filler) = (Arc::clone(&run.queue), Filler::new(plan, counters, position.epoch));
+            let (queue, filler) = (Arc::clone(&run.queue), filler.clone());
             let worker = std::thread::Builder::new()
                 .name(format!("npyfeed-{index}"))
                 .spawn(move || work(&queue, filler))

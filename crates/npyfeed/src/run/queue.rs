@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use npyfeed_sampler::Batches;
+
 use super::Next;
 use super::slots::{Piece, Slots};
 use crate::batch::Batch;
@@ -18,6 +20,7 @@ use crate::stats::{Counters, count, nanoseconds};
 #[derive(Debug)]
 pub(super) struct Queue {
     plan: Arc<Plan>,
+    batches: Batches,
     counters: Arc<Counters>,
     /// Sleeping workers are woken when no more batches than this are ahead: where batches are small and
     /// many, waking takes longer than filling one, so a worker is woken for a quarter of them at a time.
@@ -51,10 +54,10 @@ enum Progress {
 }
 
 impl Queue {
-    pub(super) fn new(plan: &Arc<Plan>, counters: &Arc<Counters>, first: u64) -> Queue {
+    pub(super) fn new(plan: &Arc<Plan>, counters: &Arc<Counters>, batches: Batches) -> Queue {
         let state = State {
-            front: first,
-            end: plan.batches.count(),
+            front: 0,
+            end: batches.count(),
             batches: VecDeque::new(),
             open: None,
             is_stopped: false,
@@ -63,6 +66,7 @@ impl Queue {
         };
         Queue {
             plan: Arc::clone(plan),
+            batches,
             counters: Arc::clone(counters),
             low_water: plan.prefetch - plan.prefetch.div_ceil(4),
             state: Mutex::new(state),
@@ -98,11 +102,12 @@ impl Queue {
 
     /// Opens batch `batch` for filling.
     fn begin(&self, state: &mut State, batch: u64) {
+        let range = self.batches.range(batch);
+        let sample_count = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let leases: Result<Vec<Lease>> = self.plan.columns.iter().map(|column| column.pool.lease()).collect();
         match leases {
             Ok(leases) => {
                 let slot_bytes = self.plan.columns.iter().map(ColumnPlan::slot_bytes);
-                let sample_count = self.plan.sample_count(batch);
                 let slots = Slots::new(batch, leases, slot_bytes, sample_count, self.plan.piece_samples);
                 state.open = Some(Arc::new(slots));
                 state.batches.push_back(Progress::Filling);
@@ -112,7 +117,7 @@ impl Queue {
                 self.fail_locked(state, batch, error);
             }
         }
-        let has_pieces_to_share = self.plan.sample_count(batch) > self.plan.piece_samples;
+        let has_pieces_to_share = sample_count > self.plan.piece_samples;
         let has_room = state.batches.len() < self.plan.prefetch;
         if state.sleeping_workers > 0 && (has_pieces_to_share || has_room) {
             self.room.notify_all();

@@ -10,7 +10,7 @@ use super::{Next, Piece, Queue};
 use crate::array::Array;
 use crate::dataset::Dataset;
 use crate::error::{Error, ErrorKind, Result};
-use crate::loader::Options;
+use crate::options::Options;
 use crate::plan::Plan;
 
 /// A queue over three batches of two samples, one byte each.
@@ -18,9 +18,9 @@ fn queue(prefetch: usize) -> Queue {
     let layout = Layout::new(Dtype::U8, ByteOrder::NATIVE, &[6], MemoryOrder::C).unwrap();
     let array = Array::in_memory(Memory::from(vec![0, 1, 2, 3, 4, 5]), layout).unwrap();
     let dataset = Dataset::builder().column("x", array).unwrap().build().unwrap();
-    let options = Options { batch_size: 2, prefetch: Some(prefetch), ..Options::default() };
+    let options = Options { batch_size: 2, prefetch: Some(prefetch), ..Options::new() };
     let plan = Arc::new(Plan::new(&dataset, &options).unwrap());
-    Queue::new(&plan, &Arc::default(), 0)
+    Queue::new(&plan, &Arc::default(), plan.batches)
 }
 
 fn take_pieces(queue: &Queue, count: usize) -> Vec<Piece> {
