@@ -242,6 +242,7 @@ class Array:
 
         Raises:
             MismatchError: the elements have no such field.
+            UnsupportedError: it has more axes, with those of the records, than NumPy's arrays can have.
 
         """
     def check(self) -> None:
