@@ -261,6 +261,7 @@ class Array:
 
         Raises:
             MismatchError: the elements have no such field, or its bytes are no such numbers.
+            UnsupportedError: it has more axes, with those of the records, than NumPy's arrays can have.
 
         """
     def check(self) -> None:

@@ -114,6 +114,7 @@ impl PyArray {
     ///
     /// Raises:
     ///     MismatchError: the elements have no such field, or its bytes are no such numbers.
+    ///     UnsupportedError: it has more axes, with those of the records, than NumPy's arrays can have.
     #[pyo3(signature = (name, *, dtype=None))]
     fn field(&self, py: Python<'_>, name: &str, dtype: Option<&Bound<'_, PyAny>>) -> PyResult<PyArray> {
         let field = self.array()?.field(name).map_err(|error| to_python(py, error))?;
