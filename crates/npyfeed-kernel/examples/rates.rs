@@ -1,6 +1,6 @@
 //! How fast each loop is on one thread, beside a copy of as many bytes in the same process.
 //!
-//! `cargo run --release -p npyfeed-kernel --example rates`. Best of many: a machine shared with others
+//! `cargo run --release -p npyfeed-kernel --example rates [portable|avx2|avx512]`. Best of many: a machine shared with others
 //! makes a run slower and never faster. Bytes are those read plus those written.
 #![allow(clippy::cast_precision_loss, reason = "rates are printed with two digits")]
 
@@ -17,7 +17,9 @@ const FAR_SLOTS: usize = 16;
 const BUDGET: Duration = Duration::from_millis(25);
 
 fn main() {
-    let cpu = Cpu::detect();
+    let wanted = std::env::args().nth(1);
+    let cpu = Cpu::available().into_iter().find(|cpu| wanted.as_deref() == Some(cpu.name()));
+    let cpu = cpu.unwrap_or(Cpu::detect());
     println!("{}", cpu.name());
     println!("| pass | loop | near, GB/s | of a copy | far, GB/s | of a copy |");
     println!("|:--|:--|--:|--:|--:|--:|");
@@ -25,8 +27,8 @@ fn main() {
         let near = Pass { pixels: NEAR_PIXELS, ..pass.clone() };
         let far = Pass { pixels: FAR_PIXELS / pass.channels, ..pass };
         let kernel = Kernel::new(near.clone(), Stores::Cached, cpu).expect("a pass with a meaning").name();
-        let [near, near_copy] = rates(&near, Stores::Cached, 1);
-        let [far, far_copy] = rates(&far, Stores::Streaming, FAR_SLOTS);
+        let [near, near_copy] = rates(&near, (Stores::Cached, cpu), 1);
+        let [far, far_copy] = rates(&far, (Stores::Streaming, cpu), FAR_SLOTS);
         println!(
             "| {name} | {kernel} | {near:.1} | {:.2} | {far:.1} | {:.2} |",
             near / near_copy,
@@ -105,10 +107,10 @@ fn interleaved(source: Dtype, steps: Vec<Step>) -> (String, Pass) {
 }
 
 /// Bytes a nanosecond of the kernel, and of copies of as many bytes.
-fn rates(pass: &Pass, stores: Stores, slots: usize) -> [f64; 2] {
-    let kernel = Kernel::new(pass.clone(), stores, Cpu::detect()).expect("a pass with a meaning");
+fn rates(pass: &Pass, (stores, cpu): (Stores, Cpu), slots: usize) -> [f64; 2] {
+    let kernel = Kernel::new(pass.clone(), stores, cpu).expect("a pass with a meaning");
     let (source_bytes, output_bytes) = (pass.source_bytes(), pass.output_bytes());
-    let source: Vec<u8> = (0..slots * source_bytes).map(|index| (index % 61) as u8).collect();
+    let source = values(pass.source, slots * pass.element_count());
     let mut output = npyfeed_array::Buffer::zeroed(slots * output_bytes).expect("memory");
     let filled = best(|turn| {
         let (sample, slot) = (turn % slots * source_bytes, turn % slots * output_bytes);
@@ -124,6 +126,20 @@ fn rates(pass: &Pass, stores: Stores, slots: usize) -> [f64; 2] {
     });
     let bytes = (source_bytes + output_bytes) as f64;
     [filled, copied].map(|seconds| bytes / seconds / 1e9)
+}
+
+/// The bytes of whole numbers from 0 to 60, over and over: none that a CPU is slow with.
+fn values(dtype: Dtype, count: usize) -> Vec<u8> {
+    let numbers: Vec<u8> = (0..61).cycle().take(count).collect();
+    if !dtype.is_float() {
+        return numbers.iter().cycle().take(count * dtype.item_bytes()).copied().collect();
+    }
+    let (_, pass) = planar("", Dtype::U8, dtype, vec![]);
+    let pass = Pass { pixels: count, ..pass };
+    let mut bytes = vec![0; pass.output_bytes()];
+    let kernel = Kernel::new(pass, Stores::Cached, Cpu::detect()).expect("a pass with a meaning");
+    kernel.fill(&numbers, &mut bytes);
+    bytes
 }
 
 /// The shortest of many turns, in seconds.

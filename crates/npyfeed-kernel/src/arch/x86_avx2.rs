@@ -6,8 +6,15 @@ use std::arch::x86_64::{
     _mm256_set1_ps, _mm256_storeu_ps, _mm256_stream_ps, _mm256_sub_ps,
 };
 
+use super::Work;
 use super::standardize::{self, Constants, Planes};
 use super::vector::Vector;
+
+/// The work, compiled for AVX2 and FMA: safe Rust, which a CPU without them may not run.
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn run(work: impl Work) {
+    work.run();
+}
 
 /// The algorithm, compiled for AVX2 and FMA.
 ///
