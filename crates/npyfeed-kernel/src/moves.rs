@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use npyfeed_array::Dtype;
 
-use crate::arch::{Cpu, Work, fence, stream};
+use crate::arch::{Cpu, Storing, Work};
 use crate::kernel::Stores;
 use crate::pass::{Arrangement, Pass};
 
@@ -49,8 +49,7 @@ impl Move {
     /// Fills `slot` with the sample.
     pub(crate) fn fill(&self, pass: &Pass, sample: &[u8], slot: &mut [u8]) {
         if pass.arrangement == Arrangement::Interleaved && pass.channels == 3 {
-            self.cpu.run(Pixels { stores: self.stores, pass, sample, slot });
-            self.finish();
+            self.cpu.run(self.stores, Pixels { pass, sample, slot });
             return;
         }
         for (channel, output) in slot.chunks_exact_mut(pass.pixels * pass.source.item_bytes()).enumerate() {
@@ -61,20 +60,12 @@ impl Move {
     /// Fills `output` with a run of the sample.
     pub(crate) fn fill_run(&self, pass: &Pass, sample: &[u8], run: &Run, output: &mut [u8]) {
         let source = run.source(pass, sample);
-        self.cpu.run(Line { stores: self.stores, pass, source, output });
-        self.finish();
-    }
-
-    fn finish(&self) {
-        if self.stores == Stores::Streaming {
-            fence();
-        }
+        self.cpu.run(self.stores, Line { pass, source, output });
     }
 }
 
 /// A part of one channel: `source` begins at its first element.
 struct Line<'a> {
-    stores: Stores,
     pass: &'a Pass,
     source: &'a [u8],
     output: &'a mut [u8],
@@ -82,11 +73,11 @@ struct Line<'a> {
 
 impl Work for Line<'_> {
     #[inline(always)]
-    fn run(self) {
+    fn run(self, storing: &Storing) {
         let item_bytes = self.pass.source.item_bytes();
         let step_bytes = item_bytes * self.pass.source_step();
         if step_bytes == item_bytes && !self.pass.is_swapped() {
-            return put(self.stores, &self.source[..self.output.len()], self.output);
+            return storing.put(&self.source[..self.output.len()], self.output);
         }
         let mut block = [0; BLOCK_BYTES];
         let mut source = self.source;
@@ -94,7 +85,7 @@ impl Work for Line<'_> {
             let block = &mut block[..output.len()];
             gather(item_bytes, source, step_bytes, block);
             turn(self.pass, block);
-            put(self.stores, block, output);
+            storing.put(block, output);
             source = source.get(output.len() / item_bytes * step_bytes..).unwrap_or(&[]);
         }
     }
@@ -102,7 +93,6 @@ impl Work for Line<'_> {
 
 /// A whole sample of three interleaved channels: each block of pixels is read once.
 struct Pixels<'a> {
-    stores: Stores,
     pass: &'a Pass,
     sample: &'a [u8],
     slot: &'a mut [u8],
@@ -110,7 +100,7 @@ struct Pixels<'a> {
 
 impl Work for Pixels<'_> {
     #[inline(always)]
-    fn run(self) {
+    fn run(self, storing: &Storing) {
         let item_bytes = self.pass.source.item_bytes();
         let plane_bytes = self.pass.pixels * item_bytes;
         let mut planes = [[0; BLOCK_BYTES]; 3];
@@ -121,18 +111,10 @@ impl Work for Pixels<'_> {
             for (channel, plane) in planes.iter_mut().enumerate() {
                 let to = channel * plane_bytes + first;
                 turn(self.pass, &mut plane[..bytes]);
-                put(self.stores, &plane[..bytes], &mut self.slot[to..to + bytes]);
+                storing.put(&plane[..bytes], &mut self.slot[to..to + bytes]);
             }
             first += bytes;
         }
-    }
-}
-
-#[inline(always)]
-fn put(stores: Stores, from: &[u8], to: &mut [u8]) {
-    match stores {
-        Stores::Cached => to.copy_from_slice(from),
-        Stores::Streaming => stream(from, to),
     }
 }
 

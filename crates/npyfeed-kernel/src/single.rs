@@ -11,7 +11,7 @@
 
 use npyfeed_array::Dtype;
 
-use crate::arch::{Cpu, LINE_BYTES, Work, fence, prefetch_all, stream};
+use crate::arch::{Cpu, LINE_BYTES, Storing, Work, prefetch_all};
 use crate::halves::{f16_to_f32, f32_to_bf16, f32_to_f16};
 use crate::kernel::Stores;
 use crate::moves::{Run, gather, split_3};
@@ -67,28 +67,23 @@ impl Single {
     /// Fills `slot` with the sample.
     pub(crate) fn fill(&self, pass: &Pass, sample: &[u8], slot: &mut [u8]) {
         if pass.arrangement == Arrangement::Interleaved && pass.channels == 3 {
-            self.cpu.run(Pixels { single: self, sample, plane_elements: pass.pixels, slot });
+            self.cpu.run(self.stores, Pixels { single: self, sample, plane_elements: pass.pixels, slot });
         } else {
             let planes = slot.chunks_exact_mut((pass.pixels * pass.output.item_bytes()).max(1));
             for (channel, output) in planes.enumerate() {
                 let run = Run { channel, pixels: 0..pass.pixels };
-                self.cpu.run(Line { single: self, pass, source: run.source(pass, sample), channel, output });
+                self.cpu.run(
+                    self.stores,
+                    Line { single: self, pass, source: run.source(pass, sample), channel, output },
+                );
             }
         }
-        self.finish();
     }
 
     /// Fills `output` with a run of the sample.
     pub(crate) fn fill_run(&self, pass: &Pass, sample: &[u8], run: &Run, output: &mut [u8]) {
         let source = run.source(pass, sample);
-        self.cpu.run(Line { single: self, pass, source, channel: run.channel, output });
-        self.finish();
-    }
-
-    fn finish(&self) {
-        if self.stores == Stores::Streaming {
-            fence();
-        }
+        self.cpu.run(self.stores, Line { single: self, pass, source, channel: run.channel, output });
     }
 
     #[inline(always)]
@@ -127,23 +122,23 @@ impl Single {
     }
 
     #[inline(always)]
-    fn store(&self, registers: &[f32], output: &mut [u8]) {
-        match (self.output, self.stores) {
+    fn store(&self, registers: &[f32], output: &mut [u8], storing: &Storing) {
+        match (self.output, storing.stores()) {
             (Output::F32, Stores::Cached) => store(registers, output, f32::to_ne_bytes),
-            (Output::F32, Stores::Streaming) => stream(bytemuck::cast_slice(registers), output),
+            (Output::F32, Stores::Streaming) => storing.put(bytemuck::cast_slice(registers), output),
             (Output::F16, Stores::Cached) => store(registers, output, |x| f32_to_f16(x).to_ne_bytes()),
             (Output::Bf16, Stores::Cached) => store(registers, output, |x| f32_to_bf16(x).to_ne_bytes()),
-            (Output::F16, Stores::Streaming) => store_narrow(registers, output, f32_to_f16),
-            (Output::Bf16, Stores::Streaming) => store_narrow(registers, output, f32_to_bf16),
+            (Output::F16, Stores::Streaming) => store_narrow(registers, output, storing, f32_to_f16),
+            (Output::Bf16, Stores::Streaming) => store_narrow(registers, output, storing, f32_to_bf16),
         }
     }
 
     /// Elements side by side, all of one channel.
     #[inline(always)]
-    fn contiguous(&self, mut source: &[u8], channel: usize, mut output: &mut [u8]) {
+    fn contiguous(&self, mut source: &[u8], channel: usize, mut output: &mut [u8], storing: &Storing) {
         let mut registers = Aligned([0.0; BLOCK_ELEMENTS]);
         let (source_bytes, output_bytes) = (self.source.item_bytes(), self.output.item_bytes());
-        let mut count = self.first_elements(output);
+        let mut count = self.first_elements(output, storing);
         while !output.is_empty() {
             count = count.min(output.len() / output_bytes);
             let registers = &mut registers.0[..count];
@@ -153,14 +148,14 @@ impl Single {
             prefetch_all(&later[..later.len().min(elements.len())]);
             self.load(elements, registers);
             self.compute(channel, registers);
-            self.store(registers, block);
+            self.store(registers, block, storing);
             (source, output, count) = (later, rest, BLOCK_ELEMENTS);
         }
     }
 
     /// How many elements make the first block, so that all others start on a line of the cache.
-    fn first_elements(&self, output: &[u8]) -> usize {
-        match self.stores {
+    fn first_elements(&self, output: &[u8], storing: &Storing) -> usize {
+        match storing.stores() {
             Stores::Cached => BLOCK_ELEMENTS,
             Stores::Streaming => match output.as_ptr().align_offset(LINE_BYTES) / self.output.item_bytes() {
                 0 => BLOCK_ELEMENTS,
@@ -204,17 +199,17 @@ struct Line<'a> {
 
 impl Work for Line<'_> {
     #[inline(always)]
-    fn run(self) {
+    fn run(self, storing: &Storing) {
         match self.pass.arrangement {
-            Arrangement::Planar => self.single.contiguous(self.source, self.channel, self.output),
-            Arrangement::Interleaved => self.strided(),
+            Arrangement::Planar => self.single.contiguous(self.source, self.channel, self.output, storing),
+            Arrangement::Interleaved => self.strided(storing),
         }
     }
 }
 
 impl Line<'_> {
     #[inline(always)]
-    fn strided(mut self) {
+    fn strided(mut self, storing: &Storing) {
         let item_bytes = self.single.source.item_bytes();
         let step_bytes = item_bytes * self.pass.channels;
         let mut gathered = [0; BLOCK_ELEMENTS * ITEM_BYTES_MAX];
@@ -223,7 +218,7 @@ impl Line<'_> {
             let (output, rest) = self.output.split_at_mut(count * self.single.output.item_bytes());
             let gathered = &mut gathered[..count * item_bytes];
             gather(item_bytes, self.source, step_bytes, gathered);
-            self.single.contiguous(gathered, self.channel, output);
+            self.single.contiguous(gathered, self.channel, output, storing);
             self.source = self.source.get(count * step_bytes..).unwrap_or(&[]);
             self.output = rest;
         }
@@ -240,7 +235,7 @@ struct Pixels<'a> {
 
 impl Work for Pixels<'_> {
     #[inline(always)]
-    fn run(self) {
+    fn run(self, storing: &Storing) {
         let (item_bytes, output_bytes) = (self.single.source.item_bytes(), self.single.output.item_bytes());
         let mut planes = [[0; BLOCK_ELEMENTS * ITEM_BYTES_MAX]; 3];
         let mut pixel = 0;
@@ -250,7 +245,7 @@ impl Work for Pixels<'_> {
             for (channel, plane) in planes.iter().enumerate() {
                 let to = (channel * self.plane_elements + pixel) * output_bytes;
                 let output = &mut self.slot[to..to + count * output_bytes];
-                self.single.contiguous(&plane[..count * item_bytes], channel, output);
+                self.single.contiguous(&plane[..count * item_bytes], channel, output, storing);
             }
             pixel += count;
         }
@@ -327,11 +322,11 @@ fn store<const BYTES: usize>(registers: &[f32], output: &mut [u8], convert: impl
 
 /// Past the cache, from elements that have been brought together near by.
 #[inline(always)]
-fn store_narrow(registers: &[f32], output: &mut [u8], convert: impl Fn(f32) -> u16) {
+fn store_narrow(registers: &[f32], output: &mut [u8], storing: &Storing, convert: impl Fn(f32) -> u16) {
     let mut narrow = Aligned([0_u16; BLOCK_ELEMENTS]);
     let narrow = &mut narrow.0[..registers.len()];
     for (x, to) in registers.iter().zip(&mut *narrow) {
         *to = convert(*x);
     }
-    stream(bytemuck::cast_slice(narrow), output);
+    storing.put(bytemuck::cast_slice(narrow), output);
 }

@@ -18,13 +18,15 @@ mod x86_avx512;
 
 pub use floats::DefaultFloats;
 pub(crate) use standardize::Standardize;
-pub(crate) use streaming::{LINE_BYTES, fence, stream};
+pub(crate) use streaming::{LINE_BYTES, Storing};
+
+use crate::kernel::Stores;
 
 /// A loop in plain Rust, to be compiled for each instruction set. What it calls on its way has to be
 /// `#[inline(always)]`: a function of its own would be compiled for the least of CPUs.
 pub(crate) trait Work {
-    /// Does it.
-    fn run(self);
+    /// Does it, and writes what comes out by `storing`.
+    fn run(self, storing: &Storing);
 }
 
 /// The vector instructions to use. A value of it is the proof that this CPU has them.
@@ -91,15 +93,16 @@ impl Cpu {
 
     /// Does the work with the instructions of this level.
     #[inline]
-    pub(crate) fn run(self, work: impl Work) {
+    pub(crate) fn run(self, stores: Stores, work: impl Work) {
+        let storing = Storing::begin(stores);
         match self.0 {
-            Level::Portable => work.run(),
+            Level::Portable => work.run(&storing),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a `Cpu` is the proof that the instructions are there.
-            Level::Avx2 => unsafe { x86_avx2::run(work) },
+            Level::Avx2 => unsafe { x86_avx2::run(work, &storing) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Level::Avx512 => unsafe { x86_avx512::run(work) },
+            Level::Avx512 => unsafe { x86_avx512::run(work, &storing) },
         }
     }
 }

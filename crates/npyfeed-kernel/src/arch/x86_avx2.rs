@@ -6,14 +6,14 @@ use std::arch::x86_64::{
     _mm256_set1_ps, _mm256_storeu_ps, _mm256_stream_ps, _mm256_sub_ps,
 };
 
-use super::Work;
 use super::standardize::{self, Constants, Planes};
 use super::vector::Vector;
+use super::{Storing, Work};
 
 /// The work, compiled for AVX2 and FMA: safe Rust, which a CPU without them may not run.
 #[target_feature(enable = "avx2,fma")]
-pub(super) fn run(work: impl Work) {
-    work.run();
+pub(super) fn run(work: impl Work, storing: &Storing) {
+    work.run(storing);
 }
 
 /// The algorithm, compiled for AVX2 and FMA.

@@ -7,14 +7,14 @@ use std::arch::x86_64::{
     _mm512_sub_ps,
 };
 
-use super::Work;
 use super::standardize::{self, Constants, Planes};
 use super::vector::Vector;
+use super::{Storing, Work};
 
 /// The work, compiled for AVX-512 F, BW, DQ, VL and VBMI: safe Rust, which a CPU without them may not run.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
-pub(super) fn run(work: impl Work) {
-    work.run();
+pub(super) fn run(work: impl Work, storing: &Storing) {
+    work.run(storing);
 }
 
 /// The algorithm, compiled for AVX-512 F, BW, DQ, VL and VBMI.
