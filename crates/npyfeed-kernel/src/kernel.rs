@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use npyfeed_array::Dtype;
+
 use crate::arch::{Cpu, DefaultFloats, LINE_BYTES, Standardize};
 use crate::block::Block;
 use crate::moves::{self, Move, Run};
@@ -188,6 +190,7 @@ fn choose(pass: &Pass, stores: Stores, cpu: Cpu) -> Work {
     if let Some(standardize) = Standardize::of(pass, &table, stores, cpu) {
         return Work::Standardize(standardize);
     }
-    // One table lookup is as fast as some operations without wide vectors.
-    single.filter(|_| cpu.has_wide_vectors()).unwrap_or(Work::Table(table))
+    // Looking up is as fast as computing four elements at a time, or eight that are rounded to 16 bits then.
+    let lanes_needed = if pass.output == Dtype::F32 { 8 } else { 16 };
+    single.filter(|_| cpu.lanes() >= lanes_needed).unwrap_or(Work::Table(table))
 }

@@ -50,7 +50,7 @@ impl Table {
 
     /// Fills `output` with a run of the sample.
     pub(crate) fn fill_run(&self, pass: &Pass, sample: &[u8], run: &Run, output: &mut [u8]) {
-        let bytes = run.source(pass, sample).iter().step_by(pass.source_step());
+        let bytes = (run.source(pass, sample), pass.source_step());
         match &self.0 {
             Answers::One(answers) => look_up(channel_answers(answers, run.channel), bytes, output),
             Answers::Two(answers) => look_up(channel_answers(answers, run.channel), bytes, output),
@@ -97,8 +97,15 @@ fn channel_answers<Bits>(answers: &[Bits], channel: usize) -> &[Bits] {
     &answers[first..first + BYTE_VALUES]
 }
 
-fn look_up<'a, Bits: Pod>(answers: &[Bits], bytes: impl Iterator<Item = &'a u8>, output: &mut [u8]) {
-    for (to, &byte) in output.chunks_exact_mut(size_of::<Bits>()).zip(bytes) {
+/// Elements are the bytes `step` apart.
+fn look_up<Bits: Pod>(answers: &[Bits], (bytes, step): (&[u8], usize), output: &mut [u8]) {
+    let answer = |(to, &byte): (&mut [u8], &u8)| {
         to.copy_from_slice(bytemuck::bytes_of(&answers[usize::from(byte)]));
+    };
+    let elements = output.chunks_exact_mut(size_of::<Bits>());
+    if step == 1 {
+        elements.zip(bytes).for_each(answer);
+    } else {
+        elements.zip(bytes.iter().step_by(step)).for_each(answer);
     }
 }

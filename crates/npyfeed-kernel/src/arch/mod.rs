@@ -86,9 +86,15 @@ impl Cpu {
         self.0
     }
 
-    /// Whether a vector has eight f32 or more.
-    pub(crate) fn has_wide_vectors(self) -> bool {
-        self.0 != Level::Portable
+    /// How many f32 are computed with at a time.
+    pub(crate) fn lanes(self) -> usize {
+        match self.0 {
+            Level::Portable => 4,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => 8,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => 16,
+        }
     }
 
     /// Does the work with the instructions of this level.
