@@ -1,4 +1,5 @@
-//! Everything that no special loop covers: 256 elements at a time through registers of one kind.
+//! What no other loop covers, f64 and integers to wider ones: 256 elements at a time through registers of one
+//! kind.
 //!
 //! A block is small enough to stay in the first-level cache from its load to its store, and each step
 //! is one loop over it that the compiler turns into vector instructions.
@@ -6,6 +7,7 @@
 use half::{bf16, f16};
 use npyfeed_array::Dtype;
 
+use crate::moves::Run;
 use crate::number::{Number, Truth, round_to, to_bf16, with_element};
 use crate::pass::{Pass, Step};
 use crate::plain::{at, single_number};
@@ -67,6 +69,14 @@ impl Block {
 
     /// Fills `slot` with the sample.
     pub(crate) fn fill(&self, pass: &Pass, sample: &[u8], slot: &mut [u8]) {
+        let planes = slot.chunks_exact_mut((pass.pixels * pass.output.item_bytes()).max(1));
+        for (channel, plane) in planes.enumerate() {
+            self.fill_run(pass, sample, &Run { channel, pixels: 0..pass.pixels }, plane);
+        }
+    }
+
+    /// Fills `output` with a run of the sample.
+    pub(crate) fn fill_run(&self, pass: &Pass, sample: &[u8], run: &Run, output: &mut [u8]) {
         let mut registers = Registers {
             whole: [0; BLOCK_ELEMENTS],
             single: [0.0; BLOCK_ELEMENTS],
@@ -74,16 +84,13 @@ impl Block {
         };
         let step_bytes = pass.source_step() * pass.source.item_bytes();
         let output_bytes = pass.output.item_bytes();
-        let planes = slot.chunks_exact_mut((pass.pixels * output_bytes).max(1));
-        for (channel, plane) in planes.enumerate() {
-            let mut source = &sample[pass.source_index(channel, 0) * pass.source.item_bytes()..];
-            for output in plane.chunks_mut(BLOCK_ELEMENTS * output_bytes) {
-                let count = output.len() / output_bytes;
-                self.load(source, step_bytes, &mut registers, count);
-                self.compute(channel, &mut registers, count);
-                self.store(&registers, output, count);
-                source = source.get(count * step_bytes..).unwrap_or(&[]);
-            }
+        let mut source = run.source(pass, sample);
+        for output in output.chunks_mut(BLOCK_ELEMENTS * output_bytes) {
+            let count = output.len() / output_bytes;
+            self.load(source, step_bytes, &mut registers, count);
+            self.compute(run.channel, &mut registers, count);
+            self.store(&registers, output, count);
+            source = source.get(count * step_bytes..).unwrap_or(&[]);
         }
     }
 

@@ -1,10 +1,16 @@
 //! The choice of the loop, made once, and the door to it.
 
-use crate::arch::{Cpu, DefaultFloats, Standardize};
+use std::ops::Range;
+
+use npyfeed_array::Dtype;
+
+use crate::arch::{Cpu, DefaultFloats, LINE_BYTES, Standardize};
 use crate::block::Block;
+use crate::moves::{self, Move, Run};
 use crate::pass::{Arrangement, Pass, PassError};
+use crate::plain;
+use crate::single::Single;
 use crate::table::{Table, distinct_channels};
-use crate::{moves, plain};
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,9 +30,10 @@ pub struct Kernel {
 
 #[derive(Debug)]
 enum Work {
-    Move,
+    Move(Move),
     Table(Table),
     Standardize(Standardize),
+    Single(Single),
     Block(Block),
     Plain,
 }
@@ -64,20 +71,96 @@ impl Kernel {
             return;
         }
         match &self.work {
-            Work::Move => moves::fill(&self.pass, sample, slot),
+            Work::Move(moves) => moves.fill(&self.pass, sample, slot),
             Work::Table(table) => table.fill(&self.pass, sample, slot),
             Work::Standardize(standardize) => standardize.fill(sample, slot),
+            Work::Single(single) => single.fill(&self.pass, sample, slot),
             Work::Block(block) => block.fill(&self.pass, sample, slot),
-            Work::Plain => plain::fill(&self.pass, sample, slot),
+            Work::Plain => plain::fill(&self.pass, sample, 0..self.pass.element_count(), slot),
         }
     }
 
-    /// The loop that was chosen: `"move"`, `"table"`, `"vector"`, `"block"` or `"plain"`.
+    /// Cuts a sample into parts for as many threads: ranges of its elements in the order of the slot, which
+    /// are about as long as each other, cover it and do not overlap. In a slot that starts on a line of the
+    /// cache (64 bytes) parts begin on one too, so that no two threads write the same line. Fewer parts if
+    /// there are not as many lines; none of an empty sample.
+    ///
+    /// ```
+    /// # use npyfeed_array::{ByteOrder, Dtype};
+    /// # use npyfeed_kernel::{Arrangement, Cpu, Kernel, Pass, Step, Stores};
+    /// # let pass = Pass {
+    /// #     source: Dtype::I16,
+    /// #     byte_order: ByteOrder::NATIVE,
+    /// #     output: Dtype::F32,
+    /// #     channels: 1,
+    /// #     pixels: 50,
+    /// #     arrangement: Arrangement::Planar,
+    /// #     steps: vec![Step::Cast(Dtype::F32)],
+    /// # };
+    /// let kernel = Kernel::new(pass, Stores::Cached, Cpu::detect())?; // 50 elements, i16 to f32
+    /// assert_eq!(kernel.parts(2).collect::<Vec<_>>(), [0..32, 32..50]);
+    /// let (sample, mut slot) = ([0; 100], [0; 200]);
+    /// for elements in kernel.parts(2) {
+    ///     let part = &mut slot[4 * elements.start..4 * elements.end];
+    ///     kernel.fill_part(&sample, elements, part);
+    /// }
+    /// # Ok::<(), npyfeed_kernel::PassError>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If `count` is 0.
+    pub fn parts(&self, count: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        assert!(count > 0, "a sample is cut into one part at least");
+        let total = self.pass.element_count();
+        let line_elements = LINE_BYTES / self.pass.output.item_bytes();
+        let part_elements = total.div_ceil(line_elements).div_ceil(count).max(1) * line_elements;
+        (0..total).step_by(part_elements).map(move |start| start..total.min(start + part_elements))
+    }
+
+    /// Fills `part`, the part of a slot that holds `elements`, from the whole sample. Parts are filled in any
+    /// order, by any threads, and together are what [`fill`](Kernel::fill) gives.
+    ///
+    /// # Panics
+    /// If `elements` is not a range of the sample's elements, `sample` is not [`Pass::source_bytes`] long, or
+    /// `part` not as long as the elements are in the output.
+    pub fn fill_part(&self, sample: &[u8], elements: Range<usize>, part: &mut [u8]) {
+        let pass = &self.pass;
+        assert_eq!(sample.len(), pass.source_bytes(), "bytes of the sample");
+        assert!(elements.start <= elements.end && elements.end <= pass.element_count(), "elements");
+        assert_eq!(part.len(), elements.len() * pass.output.item_bytes(), "bytes of the part");
+        if matches!(self.work, Work::Plain) {
+            return plain::fill(pass, sample, elements, part);
+        }
+        let (mut next, mut part) = (elements.start, part);
+        while !part.is_empty() {
+            let (channel, pixel) = (next / pass.pixels, next % pass.pixels);
+            let pixels = pixel..pass.pixels.min(pixel + elements.end - next);
+            next += pixels.len();
+            let (output, rest) = part.split_at_mut(pixels.len() * pass.output.item_bytes());
+            self.fill_run(sample, &Run { channel, pixels }, output);
+            part = rest;
+        }
+    }
+
+    fn fill_run(&self, sample: &[u8], run: &Run, output: &mut [u8]) {
+        let pass = &self.pass;
+        match &self.work {
+            Work::Move(moves) => moves.fill_run(pass, sample, run, output),
+            Work::Table(table) => table.fill_run(pass, sample, run, output),
+            Work::Standardize(standardize) => standardize.fill_run(pass, sample, run, output),
+            Work::Single(single) => single.fill_run(pass, sample, run, output),
+            Work::Block(block) => block.fill_run(pass, sample, run, output),
+            Work::Plain => unreachable!("the plain loop counts elements, not runs"),
+        }
+    }
+
+    /// The loop that was chosen: `"move"`, `"table"`, `"vector"`, `"single"`, `"block"` or `"plain"`.
     pub fn name(&self) -> &'static str {
         match self.work {
-            Work::Move => "move",
+            Work::Move(_) => "move",
             Work::Table(_) => "table",
             Work::Standardize(_) => "vector",
+            Work::Single(_) => "single",
             Work::Block(_) => "block",
             Work::Plain => "plain",
         }
@@ -98,13 +181,16 @@ fn simplify(mut pass: Pass) -> Pass {
 
 fn choose(pass: &Pass, stores: Stores, cpu: Cpu) -> Work {
     if moves::applies(pass) {
-        return Work::Move;
+        return Work::Move(Move::of(stores, cpu));
     }
+    let single = Single::of(pass, stores, cpu).map(Work::Single);
     let Some(table) = Table::of(pass) else {
-        return Work::Block(Block::of(pass));
+        return single.unwrap_or_else(|| Work::Block(Block::of(pass)));
     };
-    match Standardize::of(pass, &table, stores, cpu) {
-        Some(standardize) => Work::Standardize(standardize),
-        None => Work::Table(table),
+    if let Some(standardize) = Standardize::of(pass, &table, stores, cpu) {
+        return Work::Standardize(standardize);
     }
+    // Looking up is as fast as computing four elements at a time, or eight that are rounded to 16 bits then.
+    let lanes_needed = if pass.output == Dtype::F32 { 8 } else { 16 };
+    single.filter(|_| cpu.lanes() >= lanes_needed).unwrap_or(Work::Table(table))
 }

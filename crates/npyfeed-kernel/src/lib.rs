@@ -11,7 +11,8 @@
 //! | move | source and output of one dtype, no arithmetic | `moves.rs` |
 //! | table | sources of one byte: 256 answers a channel, computed by the plain loop | `table.rs` |
 //! | vector | u8 to f32 where arithmetic gives all 256 answers of the table | `arch/` |
-//! | block | the rest, 256 elements at a time | `block.rs` |
+//! | single | what is computed in f32, to f32, f16 or bf16, 512 elements at a time | `single.rs` |
+//! | block | the rest: f64, and integers to wider ones | `block.rs` |
 //!
 //! Rows whose elements do not lie together are brought together first, by [`pack`].
 //!
@@ -40,12 +41,14 @@
 
 mod arch;
 mod block;
+mod halves;
 mod kernel;
 mod moves;
 mod number;
 mod pack;
 mod pass;
 mod plain;
+mod single;
 mod table;
 
 pub use arch::{Cpu, DefaultFloats, prefetch};

@@ -2,21 +2,20 @@
 //!
 //! Every other loop must give these bytes exactly; property tests hold them to it.
 
+use std::ops::Range;
+
 use npyfeed_array::Dtype;
 
 use crate::moves;
 use crate::number::{Register, round_to};
 use crate::pass::{Pass, Step};
 
-/// Fills `slot` with the sample. Slow, and right by reading.
-pub(crate) fn fill(pass: &Pass, sample: &[u8], slot: &mut [u8]) {
-    let (source_bytes, output_bytes) = (pass.source.item_bytes(), pass.output.item_bytes());
-    for channel in 0..pass.channels {
-        for pixel in 0..pass.pixels {
-            let from = pass.source_index(channel, pixel) * source_bytes;
-            let to = (channel * pass.pixels + pixel) * output_bytes;
-            element(pass, channel, &sample[from..], &mut slot[to..to + output_bytes]);
-        }
+/// Fills `output` with elements of the sample, counted as they lie in the slot. Slow, and right by reading.
+pub(crate) fn fill(pass: &Pass, sample: &[u8], elements: Range<usize>, output: &mut [u8]) {
+    for (element_index, to) in elements.zip(output.chunks_exact_mut(pass.output.item_bytes())) {
+        let (channel, pixel) = (element_index / pass.pixels, element_index % pass.pixels);
+        let from = pass.source_index(channel, pixel) * pass.source.item_bytes();
+        element(pass, channel, &sample[from..], to);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytemuck::Pod;
 
+use crate::moves::Run;
 use crate::pass::{Pass, Step};
 use crate::plain;
 
@@ -41,11 +42,20 @@ impl Table {
 
     /// Fills `slot` with the sample.
     pub(crate) fn fill(&self, pass: &Pass, sample: &[u8], slot: &mut [u8]) {
+        let planes = slot.chunks_exact_mut((pass.pixels * pass.output.item_bytes()).max(1));
+        for (channel, plane) in planes.enumerate() {
+            self.fill_run(pass, sample, &Run { channel, pixels: 0..pass.pixels }, plane);
+        }
+    }
+
+    /// Fills `output` with a run of the sample.
+    pub(crate) fn fill_run(&self, pass: &Pass, sample: &[u8], run: &Run, output: &mut [u8]) {
+        let bytes = (run.source(pass, sample), pass.source_step());
         match &self.0 {
-            Answers::One(answers) => look_up(answers, pass, sample, slot),
-            Answers::Two(answers) => look_up(answers, pass, sample, slot),
-            Answers::Four(answers) => look_up(answers, pass, sample, slot),
-            Answers::Eight(answers) => look_up(answers, pass, sample, slot),
+            Answers::One(answers) => look_up(channel_answers(answers, run.channel), bytes, output),
+            Answers::Two(answers) => look_up(channel_answers(answers, run.channel), bytes, output),
+            Answers::Four(answers) => look_up(channel_answers(answers, run.channel), bytes, output),
+            Answers::Eight(answers) => look_up(channel_answers(answers, run.channel), bytes, output),
         }
     }
 
@@ -87,14 +97,15 @@ fn channel_answers<Bits>(answers: &[Bits], channel: usize) -> &[Bits] {
     &answers[first..first + BYTE_VALUES]
 }
 
-fn look_up<Bits: Pod>(answers: &[Bits], pass: &Pass, sample: &[u8], slot: &mut [u8]) {
-    let item_bytes = size_of::<Bits>();
-    let planes = slot.chunks_exact_mut((pass.pixels * item_bytes).max(1));
-    for (channel, plane) in planes.enumerate() {
-        let answers = channel_answers(answers, channel);
-        let bytes = sample[pass.source_index(channel, 0)..].iter().step_by(pass.source_step());
-        for (to, &byte) in plane.chunks_exact_mut(item_bytes).zip(bytes) {
-            to.copy_from_slice(bytemuck::bytes_of(&answers[usize::from(byte)]));
-        }
+/// Elements are the bytes `step` apart.
+fn look_up<Bits: Pod>(answers: &[Bits], (bytes, step): (&[u8], usize), output: &mut [u8]) {
+    let answer = |(to, &byte): (&mut [u8], &u8)| {
+        to.copy_from_slice(bytemuck::bytes_of(&answers[usize::from(byte)]));
+    };
+    let elements = output.chunks_exact_mut(size_of::<Bits>());
+    if step == 1 {
+        elements.zip(bytes).for_each(answer);
+    } else {
+        elements.zip(bytes.iter().step_by(step)).for_each(answer);
     }
 }

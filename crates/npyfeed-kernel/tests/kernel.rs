@@ -30,17 +30,35 @@ fn filled(kernel: &Kernel, pass: &Pass, sample: &[u8], offset_bytes: usize) -> V
     buffer.bytes()[offset_bytes..].to_vec()
 }
 
+/// As `filled`, in parts of uneven sizes, the last one first.
+fn filled_in_parts(kernel: &Kernel, pass: &Pass, sample: &[u8], offset_bytes: usize) -> Vec<u8> {
+    let mut buffer = Buffer::zeroed(offset_bytes + pass.output_bytes()).unwrap();
+    let slot = &mut buffer.bytes_mut()[offset_bytes..];
+    let (total, item_bytes) = (pass.element_count(), pass.output.item_bytes());
+    let mut ends: Vec<usize> = kernel.parts(3).map(|part| part.end).collect();
+    ends.extend([1, total / 2, total / 2 + 7].into_iter().filter(|&end| end <= total));
+    ends.sort_unstable();
+    let starts = std::iter::once(0).chain(ends.clone());
+    for (start, end) in starts.zip(ends.clone()).collect::<Vec<_>>().into_iter().rev() {
+        kernel.fill_part(sample, start..end, &mut slot[start * item_bytes..end * item_bytes]);
+    }
+    slot.to_vec()
+}
+
 /// Checks all loops that this machine has against the plain one.
 fn check(pass: &Pass, sample: &[u8]) {
     let expected = filled(&Kernel::plain(pass.clone()).unwrap(), pass, sample, 0);
     for cpu in Cpu::available() {
         for stores in [Stores::Cached, Stores::Streaming] {
             let kernel = Kernel::new(pass.clone(), stores, cpu).unwrap();
-            for offset_bytes in [0, 32, 4] {
-                let found = filled(&kernel, pass, sample, offset_bytes);
+            for offset_bytes in [0, 32, 4, 1] {
                 let context = (kernel.name(), cpu.name(), stores, offset_bytes);
+                let found = filled(&kernel, pass, sample, offset_bytes);
                 assert!(found == expected, "{context:?} differs from plain on {pass:?}");
             }
+            let found = filled_in_parts(&kernel, pass, sample, 4);
+            let context = (kernel.name(), cpu.name(), stores);
+            assert!(found == expected, "{context:?} in parts differs from plain on {pass:?}");
         }
     }
 }
@@ -92,9 +110,109 @@ fn one_byte_sources_of_many_channels_give_the_bytes_of_the_plain_loop() {
             let pass =
                 Pass { source, output, channels: CHANNELS, ..image_pass(2, Arrangement::Planar, steps) };
             let kernel = Kernel::new(pass.clone(), Stores::Cached, Cpu::detect()).unwrap();
-            assert_eq!(kernel.name(), "block");
+            let expected = if output == Dtype::F64 { "block" } else { "single" };
+            assert_eq!(kernel.name(), expected, "{source} to {output}");
             check(&pass, &bytes(pass.source_bytes(), 1));
         }
+    }
+}
+
+/// NaNs of all kinds, infinities, the smallest and largest numbers, ties of f16 and bf16, both zeros.
+const SPECIAL_F32: [u32; 24] = [
+    0,
+    1,
+    0x7F_FFFF,
+    0x80_0000,
+    0x3300_0000,
+    0x3300_0001,
+    0x337F_FFFF,
+    0x387F_DFFF,
+    0x387F_E000,
+    0x387F_FFFF,
+    0x3880_0000,
+    0x3F80_0000,
+    0x3F80_1000,
+    0x3F80_3000,
+    0x3F80_8000,
+    0x3F81_8000,
+    0x477F_EFFF,
+    0x477F_F000,
+    0x7F7F_7FFF,
+    0x7F7F_FFFF,
+    0x7F80_0000,
+    0x7F80_0001,
+    0x7FC0_0000,
+    0x7FFF_FFFF,
+];
+
+/// Chains that volumes, embeddings and images ask for, and one for each operation.
+fn chains() -> Vec<Vec<Step>> {
+    vec![
+        vec![],
+        vec![Step::Multiply(vec![0.1])],
+        vec![Step::Divide(vec![4096.0])],
+        vec![Step::Divide(vec![2_f64.powi(127)])],
+        vec![Step::Subtract(vec![-1000.0]), Step::Divide(vec![3000.0])],
+        vec![Step::Divide(vec![255.0]), Step::Subtract(vec![0.485]), Step::Divide(vec![0.229])],
+        vec![Step::Cast(Dtype::F16), Step::Multiply(vec![3.0]), Step::Cast(Dtype::Bf16)],
+    ]
+}
+
+#[test]
+fn every_16_bit_element_gives_the_bytes_of_the_plain_loop() {
+    let every: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_ne_bytes).collect();
+    for source in [Dtype::I16, Dtype::U16, Dtype::F16, Dtype::Bf16] {
+        for (index, mut steps) in chains().into_iter().enumerate() {
+            // Each chain meets two of the outputs and each source both byte orders.
+            let outputs = [Dtype::F32, Dtype::F16, Dtype::Bf16];
+            steps.insert(0, Step::Cast(Dtype::F32));
+            steps.push(Step::Cast(outputs[index % 3]));
+            let byte_order = [ByteOrder::Little, ByteOrder::Big][index % 2];
+            let (channels, arrangement) =
+                [(1, Arrangement::Planar), (4, Arrangement::Interleaved)][index % 2];
+            let pixels = every.len() / 2 / channels;
+            let output = outputs[index % 3];
+            check(&Pass { source, byte_order, output, channels, pixels, arrangement, steps }, &every);
+        }
+    }
+}
+
+#[test]
+fn special_floats_give_the_bytes_of_the_plain_loop() {
+    let singles: Vec<f32> =
+        SPECIAL_F32.into_iter().flat_map(|bits| [bits, bits | 1 << 31]).map(f32::from_bits).collect();
+    // Neighbours of the singles too, on both sides.
+    let doubles = singles.iter().map(|&x| f64::from(x)).flat_map(|x| {
+        let bits = x.to_bits();
+        [bits.wrapping_sub(1), bits, bits + 1].map(f64::from_bits)
+    });
+    let doubles: Vec<u8> = doubles.flat_map(f64::to_ne_bytes).collect();
+    let singles: Vec<u8> = singles.into_iter().flat_map(f32::to_ne_bytes).collect();
+    for (source, sample) in [(Dtype::F32, &singles), (Dtype::F64, &doubles)] {
+        for mut steps in chains() {
+            steps.insert(0, Step::Cast(Dtype::F32));
+            for output in [Dtype::F32, Dtype::F16, Dtype::Bf16, Dtype::F64] {
+                let steps = [&steps[..], &[Step::Cast(output)]].concat();
+                let pixels = sample.len() / source.item_bytes();
+                let pass = image_pass(pixels, Arrangement::Planar, steps);
+                check(&Pass { source, output, channels: 1, ..pass }, sample);
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_cover_a_sample_and_begin_on_lines() {
+    for (pixels, count, expected) in [(0, 4, 0), (1, 4, 1), (16, 4, 1), (17, 4, 2), (1600, 7, 7)] {
+        let pass =
+            Pass { channels: 1, ..image_pass(pixels, Arrangement::Planar, vec![Step::Cast(Dtype::F32)]) };
+        let kernel = Kernel::new(pass, Stores::Cached, Cpu::detect()).unwrap();
+        let parts: Vec<_> = kernel.parts(count).collect();
+        assert_eq!(parts.len(), expected, "{pixels} pixels in {count}");
+        let starts = parts.iter().map(|part| part.start);
+        let ends = std::iter::once(0).chain(parts.iter().map(|part| part.end));
+        assert!(starts.zip(ends).all(|(start, end)| start == end && start % 16 == 0), "{parts:?}");
+        assert_eq!(parts.last().map_or(0, |part| part.end), pixels);
     }
 }
 

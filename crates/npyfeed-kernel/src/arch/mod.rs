@@ -1,11 +1,14 @@
 //! The vector loops, and which of them this CPU can run.
 //!
-//! The algorithm, `standardize.rs`, is written once over the trait of `vector.rs`; a file for each
-//! instruction set says what one vector of it can do. Two small duties beside it: how floats behave
-//! (`floats.rs`), and asking for memory ahead. Elsewhere the crate has no `unsafe`.
+//! Two ways to vector code, each algorithm written once. Loops that a compiler turns into vectors by itself
+//! are a [`Work`], in safe Rust; [`Cpu::run`] has each compiled once for every instruction set. What it does
+//! not find is written over the trait of `vector.rs` (`standardize.rs`); a file for each instruction set says
+//! what one vector of it can do. Three small duties beside them: how floats behave (`floats.rs`), stores past
+//! the cache (`streaming.rs`), and asking for memory ahead. Elsewhere the crate has no `unsafe`.
 
 mod floats;
 mod standardize;
+mod streaming;
 #[cfg(target_arch = "x86_64")]
 mod vector;
 #[cfg(target_arch = "x86_64")]
@@ -15,6 +18,16 @@ mod x86_avx512;
 
 pub use floats::DefaultFloats;
 pub(crate) use standardize::Standardize;
+pub(crate) use streaming::{LINE_BYTES, Storing};
+
+use crate::kernel::Stores;
+
+/// A loop in plain Rust, to be compiled for each instruction set. What it calls on its way has to be
+/// `#[inline(always)]`: a function of its own would be compiled for the least of CPUs.
+pub(crate) trait Work {
+    /// Does it, and writes what comes out by `storing`.
+    fn run(self, storing: &Storing);
+}
 
 /// The vector instructions to use. A value of it is the proof that this CPU has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +35,12 @@ pub struct Cpu(Level);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
-    /// No vector loops of our own.
+    /// What every CPU of its kind has: SSE2, or NEON.
     Portable,
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// AVX-512 F, BW and VBMI.
+    /// AVX-512 F, BW, DQ, VL and VBMI.
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }
@@ -48,6 +61,8 @@ impl Cpu {
             }
             if is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("avx512vbmi")
             {
                 found.push(Cpu(Level::Avx512));
@@ -70,6 +85,32 @@ impl Cpu {
     pub(crate) fn level(self) -> Level {
         self.0
     }
+
+    /// How many f32 are computed with at a time.
+    pub(crate) fn lanes(self) -> usize {
+        match self.0 {
+            Level::Portable => 4,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => 8,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => 16,
+        }
+    }
+
+    /// Does the work with the instructions of this level.
+    #[inline]
+    pub(crate) fn run(self, stores: Stores, work: impl Work) {
+        let storing = Storing::begin(stores);
+        match self.0 {
+            Level::Portable => work.run(&storing),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: a `Cpu` is the proof that the instructions are there.
+            Level::Avx2 => unsafe { x86_avx2::run(work, &storing) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Level::Avx512 => unsafe { x86_avx512::run(work, &storing) },
+        }
+    }
 }
 
 /// Asks the CPU to bring the first bytes of a sample near, some samples before it is needed.
@@ -77,9 +118,15 @@ impl Cpu {
 /// Samples lie at random places, so the first access to each waits for memory (about 100 ns); from the
 /// second kilobyte on the CPU sees the pattern by itself.
 pub fn prefetch(sample: &[u8]) {
-    const LINE_BYTES: usize = 64;
     const AHEAD_BYTES: usize = 1024;
-    for line in sample[..sample.len().min(AHEAD_BYTES)].chunks(LINE_BYTES) {
+    prefetch_all(&sample[..sample.len().min(AHEAD_BYTES)]);
+}
+
+/// Asks the CPU to bring all of `bytes` near.
+#[inline(always)]
+pub(crate) fn prefetch_all(bytes: &[u8]) {
+    let (lines, rest) = bytes.as_chunks::<LINE_BYTES>();
+    for line in lines.iter().map(<[u8; LINE_BYTES]>::as_slice).chain([rest]) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a prefetch reads nothing that the program sees and faults on no address.
         unsafe {

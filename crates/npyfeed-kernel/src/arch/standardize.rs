@@ -11,7 +11,7 @@
 //!
 //! That is right for almost every pair (x, d), but not provably for all. There are only 256 bytes,
 //! though: [`Standardize::of`] tries each and compares with the table that the plain loop has written.
-//! One difference, and the table is used instead. On CPUs without fused operations it always is.
+//! One difference, and another loop is used. On CPUs without fused operations the table always is.
 //!
 //! Sources are planar, or interleaved with three channels. What remains of a plane after the last whole
 //! vector comes from the table.
@@ -20,9 +20,13 @@ use npyfeed_array::Dtype;
 
 use super::{Cpu, Level};
 use crate::kernel::Stores;
+use crate::moves::{Run, gather};
 use crate::pass::{Arrangement, Pass, Step};
 use crate::plain::{at, single_number};
 use crate::table::{Table, distinct_channels};
+
+/// Pixels of one interleaved channel that are brought together at a time, for a part of a sample.
+const GATHERED_BYTES: usize = 1024;
 
 /// A pass from u8 to f32 that is a standardisation, proven byte by byte.
 #[derive(Debug)]
@@ -76,17 +80,41 @@ impl Standardize {
 
     /// Fills `slot` with the sample.
     pub(crate) fn fill(&self, sample: &[u8], slot: &mut [u8]) {
-        let elements = self.planes.channels * self.planes.pixels;
+        self.fill_planes(&self.constants, &self.planes, sample, slot);
+    }
+
+    /// Fills `output` with a run of the sample.
+    pub(crate) fn fill_run(&self, pass: &Pass, sample: &[u8], run: &Run, output: &mut [u8]) {
+        let constants = &self.constants[run.channel % self.constants.len()];
+        let planes = |pixels| Planes { channels: 1, pixels, arrangement: Arrangement::Planar, ..self.planes };
+        let fill = |bytes: &[u8], output: &mut [u8]| {
+            self.fill_planes(std::slice::from_ref(constants), &planes(bytes.len()), bytes, output);
+        };
+        let source = run.source(pass, sample);
+        if pass.arrangement == Arrangement::Planar {
+            return fill(&source[..run.pixels.len()], output);
+        }
+        let mut gathered = [0; GATHERED_BYTES];
+        let pixels = source.chunks(GATHERED_BYTES * pass.channels);
+        for (source, output) in pixels.zip(output.chunks_mut(4 * GATHERED_BYTES)) {
+            let gathered = &mut gathered[..output.len() / 4];
+            gather(1, source, pass.channels, gathered);
+            fill(gathered, output);
+        }
+    }
+
+    fn fill_planes(&self, constants: &[Constants], planes: &Planes, sample: &[u8], slot: &mut [u8]) {
+        let elements = planes.channels * planes.pixels;
         assert!(sample.len() == elements && slot.len() == 4 * elements, "a sample and its slot");
         match self.level {
             Level::Portable => unreachable!("`of` leaves portable CPUs to the table"),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: a `Level` comes out of a `Cpu`, the proof that the instructions are there; the
             // sizes are asserted above, the constants are one for each channel.
-            Level::Avx2 => unsafe { super::x86_avx2::fill(&self.constants, &self.planes, sample, slot) },
+            Level::Avx2 => unsafe { super::x86_avx2::fill(constants, planes, sample, slot) },
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
-            Level::Avx512 => unsafe { super::x86_avx512::fill(&self.constants, &self.planes, sample, slot) },
+            Level::Avx512 => unsafe { super::x86_avx512::fill(constants, planes, sample, slot) },
         }
     }
 }

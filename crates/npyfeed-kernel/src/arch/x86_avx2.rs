@@ -8,6 +8,13 @@ use std::arch::x86_64::{
 
 use super::standardize::{self, Constants, Planes};
 use super::vector::Vector;
+use super::{Storing, Work};
+
+/// The work, compiled for AVX2 and FMA: safe Rust, which a CPU without them may not run.
+#[target_feature(enable = "avx2,fma")]
+pub(super) fn run(work: impl Work, storing: &Storing) {
+    work.run(storing);
+}
 
 /// The algorithm, compiled for AVX2 and FMA.
 ///

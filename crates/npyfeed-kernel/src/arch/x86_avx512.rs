@@ -9,12 +9,19 @@ use std::arch::x86_64::{
 
 use super::standardize::{self, Constants, Planes};
 use super::vector::Vector;
+use super::{Storing, Work};
 
-/// The algorithm, compiled for AVX-512 F, BW and VBMI.
+/// The work, compiled for AVX-512 F, BW, DQ, VL and VBMI: safe Rust, which a CPU without them may not run.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
+pub(super) fn run(work: impl Work, storing: &Storing) {
+    work.run(storing);
+}
+
+/// The algorithm, compiled for AVX-512 F, BW, DQ, VL and VBMI.
 ///
 /// # Safety
-/// The CPU must have AVX-512 F, BW and VBMI; for the rest, see [`standardize::fill`].
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+/// The CPU must have AVX-512 F, BW, DQ, VL and VBMI; for the rest, see [`standardize::fill`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
 pub(crate) unsafe fn fill(constants: &[Constants], planes: &Planes, sample: &[u8], slot: &mut [u8]) {
     // SAFETY: the instruction set is there by the contract of this function, the rest likewise.
     unsafe { standardize::fill::<__m512>(constants, planes, sample, slot) }
