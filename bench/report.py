@@ -43,6 +43,8 @@ class Outcome:
     """Contender → the answer of each round; the limits stand among them, as `limit-<kind of store>`."""
     memory: dict[str, dict[str, Any]] = field(default_factory=dict)
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Contender → why it cannot do this work."""
 
     def median(self, contender: str, what: str) -> float | None:
         """Over the rounds; None if it was not measured."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import launch
 from contenders import CONTENDERS
 from equal_work import differences
 from report import Outcome, Run, table, write_record
-from workloads import QUICK_DIVISOR, WORKLOADS, Workload, prepare
+from workloads import QUICK_DIVISOR, WORKLOADS, Workload
+from written import prepare
 
 BUSY_LOAD = 0.5
 
@@ -71,13 +72,18 @@ def _warn(run: Run) -> None:
     for name, packages in run.missing.items():
         _say(f"warning: {name} is left out: {', '.join(packages)} not installed")
     if run.missing:
-        _say("hint: pip install -r bench/requirements.txt; for npyfeed itself, make build")
+        _say("hint: `make bench` installs the peers, `make build` npyfeed itself")
 
 
 def _measure(workload: Workload, plan: Plan) -> Outcome:
     _say(f"{workload.name}: data")
     prepare(workload)
     outcome = Outcome(workload.name, workload.batch_size, workload.sample_bytes_in, workload.sample_bytes_out)
+    for name in plan.contenders:
+        if reason := CONTENDERS[name].cannot.get(workload.kind):
+            _say(f"{workload.name}: without {name}: {reason}")
+            outcome.left_out[name] = reason
+    plan = replace(plan, contenders=[name for name in plan.contenders if name not in outcome.left_out])
     _check(workload, plan, outcome)
     for name in plan.contenders:
         _say(f"{workload.name}: memory, {name}")
