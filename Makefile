@@ -41,6 +41,7 @@ demo: $(VENV)/.stamp-demo native ## train a network on real digits, from .npy fi
 bench: $(BENCH_VENV)/.stamp native ## measure against the peers; writes a record under bench/record/
 	$(call step,bench)
 	@PYTHONPATH=python $(BENCH_VENV)/bin/python bench/run.py
+	@PYTHONPATH=python $(BENCH_VENV)/bin/python bench/cold.py --record
 
 ##@ Work
 
@@ -155,6 +156,8 @@ $(BENCH_VENV)/.stamp: bench/requirements.txt | $(python)
 	@echo 'installing the peers: torch, TensorFlow, DALI and others (about 8 GB, once)'
 	@$(python) -m venv $(BENCH_VENV)
 	@$(BENCH_VENV)/bin/python -m pip install --requirement bench/requirements.txt
+	@$(BENCH_VENV)/bin/python -m pip install ffcv >/dev/null 2>&1 || \
+		echo 'without FFCV, which is built here: on Debian, apt install g++ pkg-config libopencv-dev libturbojpeg0-dev'
 	@touch $@
 
 .PHONY: native

@@ -111,6 +111,53 @@ def torch_hand(workload: Workload, threads: int) -> Epoch:
     return by_hand(workload, threads)
 
 
+@contender("tf.data", "tensorflow", "peers_tensorflow")
+def tensorflow_data(workload: Workload, threads: int) -> Epoch:
+    """tf.data over what it holds in memory, or over files."""
+    from peers_tensorflow import epochs
+
+    return epochs(workload, threads)
+
+
+@contender("dali", "nvidia.dali", "nvidia.dali.fn", "peers_dali")
+def dali(workload: Workload, threads: int) -> Epoch:
+    """DALI's operators on the CPU."""
+    from peers_dali import epochs
+
+    return epochs(workload, threads)
+
+
+@contender("grain", "torch", "grain", "peers_grain")
+def grain(workload: Workload, threads: int) -> Epoch:
+    """Grain's order, threads and prefetching, with torch's operators."""
+    from peers_grain import epochs
+
+    return epochs(workload, threads)
+
+
+@contender("spdl", "torch", "spdl.io", "spdl.pipeline", "peers_spdl")
+def spdl(workload: Workload, threads: int) -> Epoch:
+    """SPDL's threads and prefetching, with torch's operators."""
+    from peers_spdl import epochs
+
+    return epochs(workload, threads)
+
+
+FFCV_CANNOT = {
+    "rows": "to write 2,000,000 rows into FFCV's own format takes minutes",
+    "files": "FFCV reads no .npy files; packed into its own format they would be `small` in colour",
+    "volumes": "FFCV takes no part of an array",
+}
+
+
+@contender("ffcv", "torch", "ffcv.loader", "peers_ffcv", cannot=FFCV_CANNOT)
+def ffcv(workload: Workload, threads: int) -> Epoch:
+    """FFCV over a file of its own format."""
+    from peers_ffcv import epochs
+
+    return epochs(workload, threads)
+
+
 NPYFEED_CANNOT = {
     "files": "npyfeed does not yet take many files as one column",
     "volumes": "npyfeed does not yet crop",

@@ -54,7 +54,9 @@ def by_hand(workload: Workload, threads: int) -> Callable[[], Iterator[Batch]]:
     return epochs(samples, workload.batch_size, threads)
 
 
-def large_samples_by_hand(samples: Samples, batch_size: int, threads: int) -> Callable[[], Iterator[Batch]]:
+def large_samples_by_hand(
+    samples: Samples, batch_size: int, threads: int, indices: Callable[[int], torch.Tensor] = torch.randperm
+) -> Callable[[], Iterator[Batch]]:
     """Epochs of a plain loop over two batch buffers used in turn: a batch is valid until the next but one.
 
     Each thread fills a part of the batch, a sample at a time. Torch's own threads would meet three times a
@@ -65,7 +67,7 @@ def large_samples_by_hand(samples: Samples, batch_size: int, threads: int) -> Ca
     pool = ThreadPoolExecutor(threads)
 
     def epoch() -> Iterator[Batch]:
-        for turn, chosen in enumerate(torch.split(torch.randperm(len(samples.y)), batch_size)):
+        for turn, chosen in enumerate(torch.split(indices(len(samples.y)), batch_size)):
             x = buffers[turn % 2][: len(chosen)]
             list(pool.map(samples.fill, x.chunk(threads), chosen.chunk(threads)))
             yield x, samples.y.index_select(0, chosen)
