@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+BENCH_VENV ?= .venv-bench
 FUZZ_SECONDS ?= 60
 
 python := $(abspath $(VENV))/bin/python
@@ -37,9 +38,10 @@ demo: $(VENV)/.stamp-demo native ## train a network on real digits, from .npy fi
 	@$(python) examples/digits.py
 
 .PHONY: bench
-bench: $(VENV)/.stamp-dev native ## measure against the peers; writes a record under bench/record/
+bench: $(BENCH_VENV)/.stamp native ## measure against the peers; writes a record under bench/record/
 	$(call step,bench)
-	@$(python) bench/run.py
+	@PYTHONPATH=python $(BENCH_VENV)/bin/python bench/run.py
+	@PYTHONPATH=python $(BENCH_VENV)/bin/python bench/cold.py --record
 
 ##@ Work
 
@@ -150,6 +152,15 @@ $(VENV)/.stamp-dev: pyproject.toml | $(VENV)/.stamp-pip
 	@echo 'installing what the tests need: torch, torchvision, scikit-learn, linters (about 3 GB with CUDA, once)'
 	@$(python) -m pip install --group dev
 	@touch $(VENV)/.stamp-demo $@
+
+# The Python of $(VENV), for which the extension is built.
+$(BENCH_VENV)/.stamp: bench/requirements.txt | $(python)
+	@echo 'installing the peers: torch, TensorFlow, DALI and others (about 8 GB, once)'
+	@$(python) -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python -m pip install --requirement bench/requirements.txt
+	@$(BENCH_VENV)/bin/python -m pip install ffcv >/dev/null 2>&1 || \
+		echo 'without FFCV, which is built here: on Debian, apt install g++ pkg-config libopencv-dev libturbojpeg0-dev'
+	@touch $@
 
 .PHONY: native
 native: $(VENV)/.stamp-native

@@ -4,12 +4,12 @@
 A contender gets a workload and a number of threads (or worker processes, where it has those), builds what it
 needs once, and returns a callable that starts one epoch: an iterator of `(x, y)` batches in a new shuffled
 order, the last short batch included. Whatever it imports, it names in `@contender`, so that imports are timed
-apart from building.
+apart from building. What takes more than a few lines has a file of its own, `peers_<library>.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -31,38 +31,49 @@ class Contender:
     name: str
     modules: tuple[str, ...]
     build: Build
+    cannot: Mapping[str, str]
+    """Kind of workload → why this contender is left out of it."""
 
     def missing(self) -> list[str]:
         """The packages it imports that are not installed."""
-        packages = dict.fromkeys(module.partition(".")[0] for module in self.modules)
-        return [package for package in packages if find_spec(package) is None]
+        return [name for name in dict.fromkeys(map(_package, self.modules)) if not _is_installed(name)]
+
+
+def _package(module: str) -> str:
+    """What is installed as a whole; several packages share the folder `nvidia`."""
+    first, _, rest = module.partition(".")
+    return f"{first}.{rest.partition('.')[0]}" if first == "nvidia" else first
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # the folder above it
+        return False
 
 
 CONTENDERS: dict[str, Contender] = {}
 """In the order in which they are measured and listed."""
 
 
-def contender(name: str, *modules: str) -> Callable[[Build], Build]:
+def contender(name: str, *modules: str, cannot: Mapping[str, str] | None = None) -> Callable[[Build], Build]:
     """Enter a contender."""
 
     def enter(build: Build) -> Build:
-        CONTENDERS[name] = Contender(name, modules, build)
+        CONTENDERS[name] = Contender(name, modules, build, cannot or {})
         return build
 
     return enter
 
 
-@contender("torch-naive", "torch", "torchvision.transforms", "torch_datasets")
+@contender("torch-naive", "torch", "torchvision.transforms", "torch_naive")
 def torch_naive(workload: Workload, threads: int) -> Epoch:
     """As people write it: `__getitem__`, ToTensor and Normalize, a DataLoader with worker processes."""
     from torch.utils.data import DataLoader
-    from torch_datasets import NaiveDataset
-    from torchvision import transforms
+    from torch_naive import naive_dataset
 
-    steps = [transforms.ToTensor()] + ([transforms.Normalize(MEAN, STD)] if workload.normalise else [])
-    dataset = NaiveDataset(workload, transforms.Compose(steps))
     loader = DataLoader(
-        dataset,
+        naive_dataset(workload),
         batch_size=workload.batch_size,
         shuffle=True,
         num_workers=threads,
@@ -95,14 +106,65 @@ def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - torch types what it collates
 @contender("torch-hand", "torch", "torch_datasets")
 def torch_hand(workload: Workload, threads: int) -> Epoch:
     """The best without a DataLoader: a loop over shuffled indices in threads of the training process."""
-    from torch_datasets import Samples, large_samples_by_hand, small_samples_by_hand
+    from torch_datasets import by_hand
 
-    samples = Samples(workload)
-    by_hand = large_samples_by_hand if samples.large else small_samples_by_hand
-    return by_hand(samples, workload.batch_size, threads)
+    return by_hand(workload, threads)
 
 
-@contender("npyfeed", "torch", "npyfeed", "npyfeed.transforms", "npyfeed.torch")
+@contender("tf.data", "tensorflow", "peers_tensorflow")
+def tensorflow_data(workload: Workload, threads: int) -> Epoch:
+    """tf.data over what it holds in memory, or over files."""
+    from peers_tensorflow import epochs
+
+    return epochs(workload, threads)
+
+
+@contender("dali", "nvidia.dali", "nvidia.dali.fn", "peers_dali")
+def dali(workload: Workload, threads: int) -> Epoch:
+    """DALI's operators on the CPU."""
+    from peers_dali import epochs
+
+    return epochs(workload, threads)
+
+
+@contender("grain", "torch", "grain", "peers_grain")
+def grain(workload: Workload, threads: int) -> Epoch:
+    """Grain's order, threads and prefetching, with torch's operators."""
+    from peers_grain import epochs
+
+    return epochs(workload, threads)
+
+
+@contender("spdl", "torch", "spdl.io", "spdl.pipeline", "peers_spdl")
+def spdl(workload: Workload, threads: int) -> Epoch:
+    """SPDL's threads and prefetching, with torch's operators."""
+    from peers_spdl import epochs
+
+    return epochs(workload, threads)
+
+
+FFCV_CANNOT = {
+    "rows": "to write 2,000,000 rows into FFCV's own format takes minutes",
+    "files": "FFCV reads no .npy files; packed into its own format they would be `small` in colour",
+    "volumes": "FFCV takes no part of an array",
+}
+
+
+@contender("ffcv", "torch", "ffcv.loader", "peers_ffcv", cannot=FFCV_CANNOT)
+def ffcv(workload: Workload, threads: int) -> Epoch:
+    """FFCV over a file of its own format."""
+    from peers_ffcv import epochs
+
+    return epochs(workload, threads)
+
+
+NPYFEED_CANNOT = {
+    "files": "npyfeed does not yet take many files as one column",
+    "volumes": "npyfeed does not yet crop",
+}
+
+
+@contender("npyfeed", "torch", "npyfeed", "npyfeed.transforms", "npyfeed.torch", cannot=NPYFEED_CANNOT)
 def npyfeed_torch(workload: Workload, threads: int) -> Epoch:
     """The project itself, handing out torch tensors."""
     from npyfeed.torch import DataLoader
@@ -112,7 +174,7 @@ def npyfeed_torch(workload: Workload, threads: int) -> Epoch:
     return lambda: iter(loader)
 
 
-@contender("npyfeed-numpy", "npyfeed", "npyfeed.transforms")
+@contender("npyfeed-numpy", "npyfeed", "npyfeed.transforms", cannot=NPYFEED_CANNOT)
 def npyfeed_numpy(workload: Workload, threads: int) -> Epoch:
     """The project itself, handing out NumPy arrays."""
     import npyfeed as nf
@@ -127,4 +189,5 @@ def _npyfeed_dataset(workload: Workload) -> npyfeed.Dataset:
     from npyfeed import transforms as T
 
     steps = [T.ToTensor()] + ([T.Normalize(MEAN, STD)] if workload.normalise else [])
-    return nf.Dataset(x=str(workload.x_path), y=str(workload.y_path)).map(x=steps)
+    dataset = nf.Dataset(x=str(workload.x_path), y=str(workload.y_path))
+    return dataset if workload.kind == "rows" else dataset.map(x=steps)

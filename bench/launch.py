@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from process_tree import Memory, memory_bytes
-from workloads import Workload
+from workloads import CROP, Workload
 
 HERE = Path(__file__).resolve().parent
 LIMIT_SOURCE, LIMIT_PROGRAM = HERE / "limit.c", HERE / "bin" / "limit"
@@ -69,8 +69,12 @@ def build_limit() -> None:
 
 def measure_limit(workload: Workload, store: str, threads: int, seconds: float) -> dict[str, Any] | None:
     """The answer of `limit` for one kind of store, or None where the CPU lacks it."""
-    sizes = [workload.sample_bytes_in, workload.batch_size, threads, seconds]
-    return _answer([str(LIMIT_PROGRAM), str(workload.x_path), *map(str, sizes), store])
+    kind = {"files": "files", "volumes": "crops"}.get(workload.kind, "array")
+    stored = {"uint8": "u8", "int16": "i16", "float32": "f32"}[workload.dtype.name]
+    volumes = workload.kind == "volumes"
+    sample = f"{workload.sample_shape[0]}:{CROP[0]}" if volumes else workload.sample_elements
+    options = [stored, sample, workload.batch_size, threads, seconds, store]
+    return _answer([str(LIMIT_PROGRAM), kind, str(workload.x_path), *map(str, options)])
 
 
 def _command(what: str, workload: Workload, contender: str, options: list[str]) -> list[str]:

@@ -18,14 +18,26 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 BASELINE = "torch-naive"
-PACKAGES = ("numpy", "torch", "torchvision", "npyfeed")
+OURS = ("npyfeed", "npyfeed-numpy")
+PACKAGES = (
+    "numpy",
+    "torch",
+    "torchvision",
+    "tensorflow-cpu",
+    "nvidia-dali-cuda120",
+    "grain",
+    "spdl",
+    "ffcv",
+    "npyfeed",
+)
 HEADINGS = (
     "contender",
     "samples/s, median [min-max]",
     f"x {BASELINE}",
+    "x best peer",
     "% of limit",
     "first batch ms",
-    "import ms",
+    "with imports ms",
     "peak private MB (imports)",
     "CPU s/M samples",
 )
@@ -43,6 +55,8 @@ class Outcome:
     """Contender → the answer of each round; the limits stand among them, as `limit-<kind of store>`."""
     memory: dict[str, dict[str, Any]] = field(default_factory=dict)
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Contender → why it cannot do this work."""
 
     def median(self, contender: str, what: str) -> float | None:
         """Over the rounds; None if it was not measured."""
@@ -51,7 +65,14 @@ class Outcome:
 
     def limit(self) -> float | None:
         """Samples per second of the better kind of store."""
-        medians = [self.median(name, "samples_per_s") for name in self.rates if name.startswith("limit-")]
+        return self._best([name for name in self.rates if name.startswith("limit-")])
+
+    def best_peer(self) -> float | None:
+        """Samples per second of the fastest contender that is not ours."""
+        return self._best([name for name in self.rates if name not in OURS and not name.startswith("limit-")])
+
+    def _best(self, names: Sequence[str]) -> float | None:
+        medians = [self.median(name, "samples_per_s") for name in names]
         return max((median for median in medians if median is not None), default=None)
 
 
@@ -71,15 +92,16 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
 def _row(outcome: Outcome, contender: str) -> list[str]:
     rates = [answer["samples_per_s"] for answer in outcome.rates[contender]]
     median = statistics.median(rates)
-    baseline, limit = outcome.median(BASELINE, "samples_per_s"), outcome.limit()
+    baseline, best, limit = outcome.median(BASELINE, "samples_per_s"), outcome.best_peer(), outcome.limit()
     memory = outcome.memory.get(contender)
     return [
         contender,
         f"{median:,.0f} [{min(rates):,.0f}-{max(rates):,.0f}]",
         f"{median / baseline:.1f}" if baseline else "-",
+        f"{median / best:.2f}" if best else "-",
         f"{100 * median / limit:.0f}" if limit else "-",
         _number(outcome.median(contender, "first_batch_ms")),
-        _number(outcome.median(contender, "import_ms")),
+        _number(outcome.median(contender, "with_imports_ms")),
         f"{_mb(memory['peak_private_bytes'])} ({_mb(memory['imports_private_bytes'])})" if memory else "-",
         _number(outcome.median(contender, "cpu_s_per_million")),
     ]
@@ -123,7 +145,7 @@ def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        return "not installed"
+        return "of the checkout" if package == "npyfeed" else "not installed"
 
 
 def _commit() -> str:
@@ -189,6 +211,7 @@ def _page(title: str, run: Run, facts: dict[str, str]) -> str:
     for outcome in run.outcomes:
         sizes = f"{outcome.sample_bytes_in:,} bytes in, {outcome.sample_bytes_out:,} bytes out a sample"
         parts += [f"## {outcome.workload}", f"Batch {outcome.batch_size}; {sizes}.", table(outcome)]
+        parts += [f"Without `{contender}`: {reason}." for contender, reason in outcome.left_out.items()]
     for contender, packages in run.missing.items():
         parts.append(f"`{contender}` was not measured: {', '.join(packages)} not installed.")
     parts.append(f"Every round and what was checked: `{title}.json`. How to read it: `bench/README.md`.")

@@ -10,13 +10,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import launch
 from contenders import CONTENDERS
 from equal_work import differences
+from picture import draw
 from report import Outcome, Run, table, write_record
-from workloads import QUICK_DIVISOR, WORKLOADS, Workload, prepare
+from workloads import QUICK_DIVISOR, WORKLOADS, Workload
+from written import prepare
 
 BUSY_LOAD = 0.5
 
@@ -60,8 +62,17 @@ def main() -> int:
     if arguments.quick:
         _say("a quick run is a trial: it is not recorded")
     else:
-        _say(f"recorded in bench/record/{write_record(run).name}")
+        _record(run)
     return 0
+
+
+def _record(run: Run) -> None:
+    record = write_record(run)
+    _say(f"recorded in bench/record/{record.name}")
+    try:
+        _say(f"drawn in bench/record/{draw(record.with_suffix('.json')).name}")
+    except ModuleNotFoundError as error:
+        _say(f"warning: no picture: {error}")
 
 
 def _warn(run: Run) -> None:
@@ -71,13 +82,18 @@ def _warn(run: Run) -> None:
     for name, packages in run.missing.items():
         _say(f"warning: {name} is left out: {', '.join(packages)} not installed")
     if run.missing:
-        _say("hint: pip install -r bench/requirements.txt; for npyfeed itself, make build")
+        _say("hint: `make bench` installs the peers, `make build` npyfeed itself")
 
 
 def _measure(workload: Workload, plan: Plan) -> Outcome:
     _say(f"{workload.name}: data")
     prepare(workload)
     outcome = Outcome(workload.name, workload.batch_size, workload.sample_bytes_in, workload.sample_bytes_out)
+    for name in plan.contenders:
+        if reason := CONTENDERS[name].cannot.get(workload.kind):
+            _say(f"{workload.name}: without {name}: {reason}")
+            outcome.left_out[name] = reason
+    plan = replace(plan, contenders=[name for name in plan.contenders if name not in outcome.left_out])
     _check(workload, plan, outcome)
     for name in plan.contenders:
         _say(f"{workload.name}: memory, {name}")
@@ -115,7 +131,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--workload", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--contender", nargs="+", choices=CONTENDERS, help="default: all that are installed")
-    parser.add_argument("--rounds", type=_positive, default=5, help="measurements of each contender (5)")
+    parser.add_argument("--rounds", type=_positive, default=3, help="measurements of each contender (3)")
     parser.add_argument("--threads", type=_positive, default=2, help="threads or workers of each (2)")
     parser.add_argument("--quick", action="store_true", help="a trial: 1/8 of the data, one round")
     arguments = parser.parse_args()
@@ -138,7 +154,7 @@ def _plan(arguments: argparse.Namespace, missing: dict[str, list[str]]) -> Plan:
         contenders=arguments.contender or [name for name in CONTENDERS if name not in missing],
         threads=arguments.threads,
         rounds=1 if arguments.quick else arguments.rounds,
-        seconds=1.0 if arguments.quick else 4.0,
+        seconds=1.0 if arguments.quick else 2.0,
         divisor=QUICK_DIVISOR if arguments.quick else 1,
     )
 
