@@ -26,6 +26,8 @@ from process_tree import cpu_s, memory_bytes
 from workloads import WORKLOADS, Workload
 
 WARM_UP_S = 1.0
+MEMORY_S = 1.0
+"""Queues are full by then."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def memory(setting: Setting) -> dict[str, Any]:
     _import(setting.contender)
     before = memory_bytes(os.getpid())
     batches = endless(setting.contender.build(setting.workload, setting.threads))
-    consume(batches, setting.seconds, math.inf)
+    consume(batches, MEMORY_S, math.inf)
     return {"imports_private_bytes": before.private, "imports_uss_bytes": before.uss}
 
 

@@ -8,11 +8,8 @@ by sample is many times slower. The shuffle is of the whole epoch.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its greeting goes to stderr otherwise
 
 import numpy as np
 import tensorflow as tf

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import launch
@@ -94,20 +95,25 @@ def _measure(workload: Workload, plan: Plan) -> Outcome:
             _say(f"{workload.name}: without {name}: {reason}")
             outcome.left_out[name] = reason
     plan = replace(plan, contenders=[name for name in plan.contenders if name not in outcome.left_out])
-    _check(workload, plan, outcome)
-    for name in plan.contenders:
-        _say(f"{workload.name}: memory, {name}")
-        outcome.memory[name] = launch.measure_memory(workload, name, plan.options())
+    _examine(workload, plan, outcome)
     for turn in range(plan.rounds):
         _round(workload, plan, outcome, turn)
     return outcome
 
 
-def _check(workload: Workload, plan: Plan, outcome: Outcome) -> None:
-    """Fail before anything is timed if the contenders do not do the same work."""
-    for name in plan.contenders:
-        _say(f"{workload.name}: equal work, {name}")
+def _examine(workload: Workload, plan: Plan, outcome: Outcome) -> None:
+    """Fail before anything is timed if the contenders do not do the same work; note their memory.
+
+    Two contenders at a time: no clock runs here, and a process's memory is its own.
+    """
+
+    def examine(name: str) -> None:
+        _say(f"{workload.name}: equal work and memory, {name}")
         outcome.checks[name] = launch.measure("check", workload, name, plan.options())
+        outcome.memory[name] = launch.measure_memory(workload, name, plan.options())
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(examine, plan.contenders))
     different = differences(workload, outcome.checks)
     if different:
         raise launch.MeasurementError("not the same work:\n  " + "\n  ".join(different))
@@ -154,7 +160,7 @@ def _plan(arguments: argparse.Namespace, missing: dict[str, list[str]]) -> Plan:
         contenders=arguments.contender or [name for name in CONTENDERS if name not in missing],
         threads=arguments.threads,
         rounds=1 if arguments.quick else arguments.rounds,
-        seconds=1.0 if arguments.quick else 2.0,
+        seconds=1.0 if arguments.quick else 1.5,
         divisor=QUICK_DIVISOR if arguments.quick else 1,
     )
 
