@@ -187,39 +187,14 @@ impl Descr {
 
     /// The fields, padding included, in the order of memory. None if an element is no record.
     pub fn fields(&self) -> &[Field] {
-        match self {
-            Descr::Record { fields, .. } => fields,
-            Descr::Number { .. }
-            | Descr::Float { .. }
-            | Descr::Complex { .. }
-            | Descr::Text { .. }
-            | Descr::Bytes { .. }
-            | Descr::Void { .. }
-            | Descr::Datetime { .. }
-            | Descr::Timedelta { .. }
-            | Descr::Object
-            | Descr::Subarray { .. } => &[],
-        }
+        if let Descr::Record { fields, .. } = self { fields } else { &[] }
     }
 
     /// What an element is an array of, and its shape; itself, without axes, if it is none.
     pub fn flattened(&self) -> (&Descr, Vec<usize>) {
-        match self {
-            Descr::Subarray { element, shape, .. } => {
-                let (element, inner) = element.flattened();
-                (element, [shape, &inner[..]].concat())
-            }
-            Descr::Number { .. }
-            | Descr::Float { .. }
-            | Descr::Complex { .. }
-            | Descr::Text { .. }
-            | Descr::Bytes { .. }
-            | Descr::Void { .. }
-            | Descr::Datetime { .. }
-            | Descr::Timedelta { .. }
-            | Descr::Object
-            | Descr::Record { .. } => (self, Vec::new()),
-        }
+        let Descr::Subarray { element, shape, .. } = self else { return (self, Vec::new()) };
+        let (element, inner) = element.flattened();
+        (element, [shape, &inner[..]].concat())
     }
 
     /// The dtype and byte order, if an element is a number.
@@ -236,19 +211,10 @@ impl Descr {
     /// # Errors
     /// [`UnsupportedDescr`], which says what the elements are and how to save them as numbers.
     pub fn number(&self) -> Result<(Dtype, ByteOrder), UnsupportedDescr> {
-        match self {
-            Descr::Number { dtype, byte_order } => Ok((*dtype, *byte_order)),
-            Descr::Float { .. }
-            | Descr::Complex { .. }
-            | Descr::Text { .. }
-            | Descr::Bytes { .. }
-            | Descr::Void { .. }
-            | Descr::Datetime { .. }
-            | Descr::Timedelta { .. }
-            | Descr::Object
-            | Descr::Record { .. }
-            | Descr::Subarray { .. } => Err(UnsupportedDescr { descr: self.clone() }),
-        }
+        let Descr::Number { dtype, byte_order } = self else {
+            return Err(UnsupportedDescr { descr: self.clone() });
+        };
+        Ok((*dtype, *byte_order))
     }
 }
 

@@ -66,11 +66,11 @@ mod write;
 pub use descr::{Descr, Field, TimeUnit};
 pub use error::HeaderError;
 pub use header::{Header, Version};
-pub use limits::{DEFAULT_HEADER_BYTES, Limits, MAX_AXES, MAX_DEPTH, MAX_ITEM_BYTES};
-pub use npz::{
-    ArchiveError, ArchiveWriter, Crc, Directory, MAX_DIRECTORY_BYTES, MAX_INFLATE_RATIO, MAX_MEMBERS, Member,
-    Method, NewMember, Written,
+pub use limits::{
+    DEFAULT_HEADER_BYTES, Limits, MAX_AXES, MAX_DEPTH, MAX_DIRECTORY_BYTES, MAX_INFLATE_RATIO,
+    MAX_ITEM_BYTES, MAX_MEMBERS,
 };
+pub use npz::{ArchiveError, ArchiveWriter, Crc, Directory, Member, Method, NewMember, Written};
 pub use read_as::CannotReadAs;
 pub use unsupported::UnsupportedDescr;
 pub use write::{DescrTooLong, TooManyAxes, header_bytes, header_bytes_of_descr};

@@ -20,6 +20,16 @@ pub const MAX_DEPTH: usize = 32;
 /// The most bytes that one element may take: NumPy keeps element sizes in a C `int`.
 pub const MAX_ITEM_BYTES: usize = i32::MAX as usize;
 
+/// The most members that an archive may have. NumPy has no limit; the largest archives seen, one sample a
+/// member, had some 100,000.
+pub const MAX_MEMBERS: usize = 1 << 20;
+
+/// The largest directory that is read: 256 MiB, as many members as there may be with names of 200 letters.
+pub const MAX_DIRECTORY_BYTES: usize = 1 << 28;
+
+/// How many bytes one byte of deflate can stand for: 258 for every 2 bits.
+pub const MAX_INFLATE_RATIO: u64 = 1032;
+
 /// What a caller may choose to allow.
 ///
 /// ```

@@ -157,6 +157,11 @@ impl Array {
         let offset_bytes = if grid.span_bytes() == 0 { 0 } else { offset_bytes };
         let items =
             Items::on(grid, element).ok_or_else(|| Error::new(ErrorKind::Internal, "a field's size"))?;
+        self.seen_as(items, offset_bytes)
+    }
+
+    /// Other items over the same bytes, from `offset_bytes` on.
+    fn seen_as(&self, items: Items, offset_bytes: usize) -> Result<Array> {
         let (source, origin) = (Arc::clone(&self.0.source), self.0.origin.clone());
         Array::new(source, origin, items, self.0.data_offset + offset_bytes)
     }
@@ -197,7 +202,9 @@ impl Array {
         let grid = Grid::new(grid.item_bytes(), grid.shape(), memory_order).map_err(|_| internal())?;
         let items = Items::on(grid, &self.descr()).ok_or_else(internal)?;
         let memory = Memory::own(self.name().to_owned(), buffer);
-        Array::new(Arc::new(memory), self.0.origin.clone(), items, 0)
+        // What is written to a copy reaches no file, whatever the file was opened for.
+        let origin = Origin { mode: Mode::CopyOnWrite, ..self.0.origin.clone() };
+        Array::new(Arc::new(memory), origin, items, 0)
     }
 
     /// What it was opened for.
@@ -221,8 +228,7 @@ impl Array {
         let descr = self.descr().read_as(dtype).map_err(|why| no_such(why).about(self.path()))?;
         let items = Items::on(self.grid().clone(), &descr);
         let items = items.ok_or_else(|| Error::new(ErrorKind::Internal, "elements of another size"))?;
-        let (source, origin) = (Arc::clone(&self.0.source), self.0.origin.clone());
-        Array::new(source, origin, items, self.0.data_offset)
+        self.seen_as(items, 0)
     }
 
     /// What errors call it: the path of its file, or `"memory"`.

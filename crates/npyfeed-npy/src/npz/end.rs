@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::entry::ENTRY_BYTES;
 use super::error::ArchiveError;
 use super::fields::{END_SIGNATURE, Excerpt, u16_at, u32_at, u64_at};
-use super::{MAX_DIRECTORY_BYTES, MAX_MEMBERS};
+use crate::limits::{MAX_DIRECTORY_BYTES, MAX_MEMBERS};
 
 const END_BYTES: usize = 22;
 const LOCATOR_BYTES: usize = 20;

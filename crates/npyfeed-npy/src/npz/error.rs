@@ -1,7 +1,8 @@
 //! What keeps bytes from being an .npz file, and at which byte.
 
-use super::member::{MAX_INFLATE_RATIO, Method};
+use super::member::Method;
 use crate::error::excerpt;
+use crate::limits::MAX_INFLATE_RATIO;
 
 /// What is wrong with an archive, and where.
 ///

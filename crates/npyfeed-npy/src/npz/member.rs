@@ -8,12 +8,10 @@ use super::crc::Crc;
 use super::entry::decode;
 use super::error::{ArchiveError, quoted};
 use super::fields::{Excerpt, LOCAL_BYTES, LOCAL_SIGNATURE, u16_at, u32_at, widen};
+use crate::limits::MAX_INFLATE_RATIO;
 
 /// What NumPy adds to the key of an array to make its name.
 pub(super) const SUFFIX: &str = ".npy";
-
-/// How many bytes one byte of deflate can stand for: 258 for every 2 bits.
-pub const MAX_INFLATE_RATIO: u64 = 1032;
 
 /// Encrypted, strongly encrypted, or its header hidden.
 const ENCRYPTED: u16 = 1 << 0 | 1 << 6 | 1 << 13;

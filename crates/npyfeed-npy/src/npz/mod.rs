@@ -32,18 +32,11 @@ mod write;
 
 pub use crc::Crc;
 pub use error::ArchiveError;
-pub use member::{MAX_INFLATE_RATIO, Member, Method};
+pub use member::{Member, Method};
 pub use write::{ArchiveWriter, NewMember, Written};
 
 use end::End;
 use fields::Excerpt;
-
-/// The most members that an archive may have. NumPy has no limit; the largest archives seen, one sample a
-/// member, had some 100,000.
-pub const MAX_MEMBERS: usize = 1 << 20;
-
-/// The largest directory that is read: 256 MiB, as many members as there may be with names of 200 letters.
-pub const MAX_DIRECTORY_BYTES: usize = 1 << 28;
 
 /// How much of a directory is copied at a time, and parsed out of the copy: what is mapped need not hold still. A
 /// directory of 256 MiB may be a hole in a file of no bytes, and ends with the first entry that is none.

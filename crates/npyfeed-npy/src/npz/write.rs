@@ -18,7 +18,7 @@ use super::entry::{ENTRY_BYTES, UTF8, check_name};
 use super::error::{ArchiveError, quoted};
 use super::fields::{END_SIGNATURE, ENTRY_SIGNATURE, LOCAL_BYTES, LOCAL_SIGNATURE, SEE_ZIP64, ZIP64_FIELD};
 use super::member::{Method, SUFFIX};
-use super::{MAX_DIRECTORY_BYTES, MAX_MEMBERS};
+use crate::limits::{MAX_DIRECTORY_BYTES, MAX_MEMBERS};
 
 /// The elements of a stored member start at a multiple of this in the file: a cache line, a full vector, and
 /// what TensorFlow and JAX ask for before they take an array without copying it.
@@ -200,7 +200,11 @@ impl ArchiveWriter {
             return Err(ArchiveError::Repeated { offset, name: name(), first });
         }
         if self.entries.len() == MAX_MEMBERS {
-            return Err(ArchiveError::MemberCount { offset, count: 1 << 20 | 1, limit: MAX_MEMBERS });
+            return Err(ArchiveError::MemberCount {
+                offset,
+                count: MAX_MEMBERS as u64 + 1,
+                limit: MAX_MEMBERS,
+            });
         }
         let directory_bytes = (self.directory_bytes + entry.directory_bytes_at_most()) as u64;
         if directory_bytes > MAX_DIRECTORY_BYTES as u64 {
