@@ -9,10 +9,22 @@ one pass over the memory, from the bytes of the file to the batch.
 """
 
 import dataclasses
+import operator
 from collections.abc import Iterable
-from typing import SupportsFloat
+from typing import SupportsFloat, SupportsIndex
 
-__all__ = ["Normalize", "ToDtype", "ToTensor", "Transform"]
+from npyfeed.errors import MismatchError
+
+__all__ = [
+    "AddChannel",
+    "CenterSpatialCrop",
+    "Normalize",
+    "RandSpatialCrop",
+    "SpatialCrop",
+    "ToDtype",
+    "ToTensor",
+    "Transform",
+]
 
 
 class Transform:
@@ -75,6 +87,60 @@ class Normalize(Transform):
         object.__setattr__(self, "std", _floats(std))
 
 
+@dataclasses.dataclass(frozen=True)
+class AddChannel(Transform):
+    """A new first axis of length 1: `[depth, height, width]` to `[1, depth, height, width]`.
+
+    Source: `monai.transforms.EnsureChannelFirst(channel_dim="no_channel")`, earlier called `AddChannel`.
+    """
+
+
+@dataclasses.dataclass(frozen=True)
+class SpatialCrop(Transform):
+    """The box from `roi_start` to `roi_end`, which it does not contain, along the last axes of the sample.
+
+    Only its bytes are read. Source: `monai.transforms.SpatialCrop`.
+
+    >>> SpatialCrop((0, 8), (16, 24))
+    SpatialCrop(roi_start=(0, 8), roi_end=(16, 24))
+    """
+
+    roi_start: tuple[int, ...]
+    roi_end: tuple[int, ...]
+
+    def __init__(self, roi_start: Iterable[SupportsIndex], roi_end: Iterable[SupportsIndex]) -> None:
+        object.__setattr__(self, "roi_start", _lengths(roi_start))
+        object.__setattr__(self, "roi_end", _lengths(roi_end))
+
+
+@dataclasses.dataclass(frozen=True)
+class CenterSpatialCrop(Transform):
+    """A box of `roi_size` in the middle, along the last axes of the sample; 0 takes all of an axis.
+
+    Only its bytes are read. Source: `monai.transforms.CenterSpatialCrop`.
+    """
+
+    roi_size: tuple[int, ...]
+
+    def __init__(self, roi_size: Iterable[SupportsIndex]) -> None:
+        object.__setattr__(self, "roi_size", _lengths(roi_size))
+
+
+@dataclasses.dataclass(frozen=True)
+class RandSpatialCrop(Transform):
+    """A box of `roi_size` at a place drawn for each sample and epoch, along the last axes; 0 takes all of an axis.
+
+    Only its bytes are read. The place depends on the seed, the epoch, the index of the sample in its dataset and
+    the place of the transform in its chain, on nothing else. Outside an epoch, as in `dataset[0]`, seed and epoch
+    are 0. Source: `monai.transforms.RandSpatialCrop(random_size=False)`.
+    """
+
+    roi_size: tuple[int, ...]
+
+    def __init__(self, roi_size: Iterable[SupportsIndex]) -> None:
+        object.__setattr__(self, "roi_size", _lengths(roi_size))
+
+
 def dtype_name(dtype: object) -> str:
     """`"float32"` from itself, `numpy.float32`, `numpy.dtype("float32")` or `torch.float32`."""
     name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None)
@@ -87,3 +153,10 @@ def _floats(numbers: SupportsFloat | Iterable[SupportsFloat]) -> tuple[float, ..
     if isinstance(numbers, Iterable):
         return tuple(float(number) for number in numbers)
     return (float(numbers),)
+
+
+def _lengths(numbers: Iterable[SupportsIndex]) -> tuple[int, ...]:
+    lengths = tuple(operator.index(number) for number in numbers)
+    if any(length < 0 for length in lengths):
+        raise MismatchError(f"expected indices and lengths from 0 on, found {lengths}")
+    return lengths

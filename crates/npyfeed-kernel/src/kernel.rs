@@ -128,16 +128,45 @@ impl Kernel {
         assert_eq!(sample.len(), pass.source_bytes(), "bytes of the sample");
         assert!(elements.start <= elements.end && elements.end <= pass.element_count(), "elements");
         assert_eq!(part.len(), elements.len() * pass.output.item_bytes(), "bytes of the part");
-        if matches!(self.work, Work::Plain) {
-            return plain::fill(pass, sample, elements, part);
-        }
-        let (mut next, mut part) = (elements.start, part);
+        self.fill_runs(sample, elements, part, |channel, pixels| Run::of(pass, channel, pixels));
+    }
+
+    /// As [`fill_part`](Kernel::fill_part), from the bytes of these elements alone: they lie side by side in a
+    /// sample whose channels are planar.
+    ///
+    /// # Panics
+    /// If the channels are interleaved, `elements` is not a range of the sample's elements, or `source` or `part`
+    /// is not as long as they are.
+    pub fn fill_elements(&self, source: &[u8], elements: Range<usize>, part: &mut [u8]) {
+        let pass = &self.pass;
+        assert_eq!(pass.arrangement, Arrangement::Planar, "channels");
+        assert!(elements.start <= elements.end && elements.end <= pass.element_count(), "elements");
+        assert_eq!(source.len(), elements.len() * pass.source.item_bytes(), "bytes of the elements");
+        assert_eq!(part.len(), elements.len() * pass.output.item_bytes(), "bytes of the part");
+        let begin = elements.start;
+        let run = |channel: usize, pixels: Range<usize>| {
+            let first = channel * pass.pixels + pixels.start - begin;
+            Run { channel, pixels, first }
+        };
+        self.fill_runs(source, elements, part, run);
+    }
+
+    /// Cuts elements where the next channel begins, and fills each of the runs.
+    fn fill_runs(
+        &self,
+        bytes: &[u8],
+        elements: Range<usize>,
+        mut part: &mut [u8],
+        run: impl Fn(usize, Range<usize>) -> Run,
+    ) {
+        let pass = &self.pass;
+        let mut next = elements.start;
         while !part.is_empty() {
             let (channel, pixel) = (next / pass.pixels, next % pass.pixels);
             let pixels = pixel..pass.pixels.min(pixel + elements.end - next);
             next += pixels.len();
             let (output, rest) = part.split_at_mut(pixels.len() * pass.output.item_bytes());
-            self.fill_run(sample, &Run { channel, pixels }, output);
+            self.fill_run(bytes, &run(channel, pixels), output);
             part = rest;
         }
     }
@@ -150,8 +179,19 @@ impl Kernel {
             Work::Standardize(standardize) => standardize.fill_run(pass, sample, run, output),
             Work::Single(single) => single.fill_run(pass, sample, run, output),
             Work::Block(block) => block.fill_run(pass, sample, run, output),
-            Work::Plain => unreachable!("the plain loop counts elements, not runs"),
+            Work::Plain => plain::fill_run(pass, sample, run, output),
         }
+    }
+
+    /// Whether the elements of a sample lie in the order of the slot, so that some can be filled from their bytes
+    /// alone: [`fill_elements`](Kernel::fill_elements).
+    pub fn keeps_order(&self) -> bool {
+        self.pass.arrangement == Arrangement::Planar
+    }
+
+    /// The size of an element of the slot.
+    pub fn output_item_bytes(&self) -> usize {
+        self.pass.output.item_bytes()
     }
 
     /// The loop that was chosen: `"move"`, `"table"`, `"vector"`, `"single"`, `"block"` or `"plain"`.

@@ -25,13 +25,20 @@ pub(crate) struct Move {
 pub(crate) struct Run {
     pub(crate) channel: usize,
     pub(crate) pixels: Range<usize>,
+    /// Where the first lies in the bytes at hand, counted in elements.
+    pub(crate) first: usize,
 }
 
 impl Run {
-    /// The bytes of the sample from the first element of the run on.
-    pub(crate) fn source<'a>(&self, pass: &Pass, sample: &'a [u8]) -> &'a [u8] {
-        let first = pass.source_index(self.channel, self.pixels.start) * pass.source.item_bytes();
-        sample.get(first..).unwrap_or(&[])
+    /// Of a sample that is there as a whole.
+    pub(crate) fn of(pass: &Pass, channel: usize, pixels: Range<usize>) -> Run {
+        let first = pass.source_index(channel, pixels.start);
+        Run { channel, pixels, first }
+    }
+
+    /// The bytes at hand from the first element of the run on.
+    pub(crate) fn source<'a>(&self, pass: &Pass, bytes: &'a [u8]) -> &'a [u8] {
+        bytes.get(self.first * pass.source.item_bytes()..).unwrap_or(&[])
     }
 }
 
@@ -53,7 +60,7 @@ impl Move {
             return;
         }
         for (channel, output) in slot.chunks_exact_mut(pass.pixels * pass.source.item_bytes()).enumerate() {
-            self.fill_run(pass, sample, &Run { channel, pixels: 0..pass.pixels }, output);
+            self.fill_run(pass, sample, &Run::of(pass, channel, 0..pass.pixels), output);
         }
     }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use npyfeed_array::Dtype;
 
-use crate::moves;
+use crate::moves::{self, Run};
 use crate::number::{Register, round_to};
 use crate::pass::{Pass, Step};
 
@@ -16,6 +16,14 @@ pub(crate) fn fill(pass: &Pass, sample: &[u8], elements: Range<usize>, output: &
         let (channel, pixel) = (element_index / pass.pixels, element_index % pass.pixels);
         let from = pass.source_index(channel, pixel) * pass.source.item_bytes();
         element(pass, channel, &sample[from..], to);
+    }
+}
+
+/// As [`fill`], from the neighbours in one channel that a run is of, which begin at its `first` of `bytes`.
+pub(crate) fn fill_run(pass: &Pass, bytes: &[u8], run: &Run, output: &mut [u8]) {
+    let steps = run.source(pass, bytes).chunks(pass.source_step() * pass.source.item_bytes());
+    for (from, to) in steps.zip(output.chunks_exact_mut(pass.output.item_bytes())) {
+        element(pass, run.channel, from, to);
     }
 }
 

@@ -71,7 +71,7 @@ impl Single {
         } else {
             let planes = slot.chunks_exact_mut((pass.pixels * pass.output.item_bytes()).max(1));
             for (channel, output) in planes.enumerate() {
-                let run = Run { channel, pixels: 0..pass.pixels };
+                let run = Run::of(pass, channel, 0..pass.pixels);
                 self.cpu.run(
                     self.stores,
                     Line { single: self, pass, source: run.source(pass, sample), channel, output },

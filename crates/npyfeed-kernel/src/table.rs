@@ -44,7 +44,7 @@ impl Table {
     pub(crate) fn fill(&self, pass: &Pass, sample: &[u8], slot: &mut [u8]) {
         let planes = slot.chunks_exact_mut((pass.pixels * pass.output.item_bytes()).max(1));
         for (channel, plane) in planes.enumerate() {
-            self.fill_run(pass, sample, &Run { channel, pixels: 0..pass.pixels }, plane);
+            self.fill_run(pass, sample, &Run::of(pass, channel, 0..pass.pixels), plane);
         }
     }
 

@@ -40,7 +40,15 @@ fn filled_in_parts(kernel: &Kernel, pass: &Pass, sample: &[u8], offset_bytes: us
     ends.sort_unstable();
     let starts = std::iter::once(0).chain(ends.clone());
     for (start, end) in starts.zip(ends.clone()).collect::<Vec<_>>().into_iter().rev() {
-        kernel.fill_part(sample, start..end, &mut slot[start * item_bytes..end * item_bytes]);
+        let part = &mut slot[start * item_bytes..end * item_bytes];
+        kernel.fill_part(sample, start..end, part);
+        if kernel.keeps_order() {
+            let of_whole = part.to_vec();
+            part.fill(0);
+            let source_bytes = pass.source.item_bytes();
+            kernel.fill_elements(&sample[start * source_bytes..end * source_bytes], start..end, part);
+            assert_eq!(part, of_whole, "{start}..{end} from their bytes alone");
+        }
     }
     slot.to_vec()
 }

@@ -27,6 +27,13 @@ fn transform(context: &str, given: &Bound<'_, PyTuple>) -> PyResult<Transform> {
             mean: given.get_item(1)?.extract()?,
             std: given.get_item(2)?.extract()?,
         }),
+        "AddChannel" => Ok(Transform::AddChannel),
+        "SpatialCrop" => Ok(Transform::SpatialCrop {
+            start: given.get_item(1)?.extract()?,
+            end: given.get_item(2)?.extract()?,
+        }),
+        "CenterSpatialCrop" => Ok(Transform::CenterSpatialCrop { size: given.get_item(1)?.extract()? }),
+        "RandSpatialCrop" => Ok(Transform::RandSpatialCrop { size: given.get_item(1)?.extract()? }),
         _ => Err(unsupported(given.py(), format!("{context}: no native transform is called '{name}'"))),
     }
 }

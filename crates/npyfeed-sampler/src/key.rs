@@ -27,6 +27,8 @@ pub enum Purpose {
     /// The order of the samples of one class in one pass over it; each class has a child, and each pass
     /// a child of that.
     Members,
+    /// What random transforms draw; each sample has a child, and each transform a child of that.
+    Transform,
 }
 
 impl Purpose {
@@ -41,6 +43,7 @@ impl Purpose {
             Purpose::Arrival => 6,
             Purpose::Classes => 7,
             Purpose::Members => 8,
+            Purpose::Transform => 9,
         }
     }
 }
@@ -139,9 +142,9 @@ mod tests {
 
     #[test]
     fn small_seeds_and_epochs_share_no_key_across_purposes() {
-        use Purpose::{Arrival, Blocks, Classes, Draw, Members, Shuffle, Split, Window};
+        use Purpose::{Arrival, Blocks, Classes, Draw, Members, Shuffle, Split, Transform, Window};
         let mut seen = HashSet::new();
-        for purpose in [Shuffle, Split, Blocks, Window, Draw, Arrival, Classes, Members] {
+        for purpose in [Shuffle, Split, Blocks, Window, Draw, Arrival, Classes, Members, Transform] {
             for (seed, epoch) in (0..100).flat_map(|seed| (0..100).map(move |epoch| (seed, epoch))) {
                 assert!(seen.insert(Key::new(seed, epoch, purpose)), "{purpose:?} {seed} {epoch}");
             }

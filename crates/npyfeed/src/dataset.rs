@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use npyfeed_array::Layout;
-use npyfeed_kernel::{DefaultFloats, Kernel, Stores};
-use npyfeed_sampler::{Key, Purpose, Shuffle, split_lengths};
+use npyfeed_kernel::{Cpu, DefaultFloats, Kernel, Stores};
+use npyfeed_sampler::{Draws, Key, Purpose, Shuffle, split_lengths};
 
 use crate::array::Array;
 use crate::batch::{Batch, ColumnSpec};
 use crate::chain::{self, Outcome};
-use crate::error::{Error, Result};
+use crate::column_plan::ColumnPlan;
+use crate::error::{Error, ErrorKind, Result};
 use crate::open::open_column;
-use crate::plan::{ColumnPlan, kernel_for};
-use crate::run::gather;
+use crate::rows::Rows;
+use crate::run::{Chosen, gather};
 use crate::transform::Transform;
 
 /// Named columns of one length. Sample *i* is row *i* of each, transformed.
@@ -26,13 +26,11 @@ pub struct Dataset {
     selection: Selection,
 }
 
-/// A named array and what is done with its rows.
+/// Named rows and what is done with them.
 #[derive(Clone, Debug)]
 pub(crate) struct Column {
     pub(crate) name: Arc<str>,
-    pub(crate) array: Array,
-    /// How one row of it lies.
-    pub(crate) row: Layout,
+    pub(crate) rows: Rows,
     transforms: Vec<Transform>,
     /// What the transforms come to.
     pub(crate) outcome: Outcome,
@@ -90,7 +88,7 @@ impl Dataset {
         let place = self.place_of(column)?;
         let mut chain = columns[place].transforms.clone();
         chain.extend_from_slice(transforms);
-        columns[place] = Column::new(column, columns[place].array.clone(), chain)?;
+        columns[place] = Column::new(column, columns[place].rows.clone(), chain)?;
         Ok(Dataset { columns: columns.into(), selection: self.selection.clone() })
     }
 
@@ -136,13 +134,13 @@ impl Dataset {
         self.check_indices(indices)?;
         let mut rows = indices.to_vec();
         self.selection.resolve(&mut rows);
+        let chosen = Chosen { samples: indices, rows: &rows, draws: Draws::new(0, 0) };
         let _floats = DefaultFloats::begin();
         let mut leases = Vec::with_capacity(self.columns.len());
         for column in self.columns.iter() {
             let plan = ColumnPlan::new(column, rows.len(), 0)?;
             let mut lease = plan.pool.lease()?;
-            gather(&plan, &rows, lease.bytes_mut())
-                .map_err(|error| error.while_doing(&format!("column '{}'", column.name)))?;
+            gather(&plan, &chosen, 0, lease.bytes_mut())?;
             leases.push(lease);
         }
         Ok(Batch::new(&self.spec(), leases, rows.len()))
@@ -193,18 +191,10 @@ fn zeros(length: u64) -> Result<Vec<u64>> {
 }
 
 impl Column {
-    fn new(name: &str, array: Array, transforms: Vec<Transform>) -> Result<Column> {
-        let layout = array.layout().map_err(|error| error.while_doing(&format!("column '{name}'")))?;
-        let row = layout.row().ok_or_else(|| {
-            let (source, shape) = (array.name(), array.shape());
-            Error::mismatch(format!(
-                "column '{name}' ('{source}'): expected an array whose first axis counts the samples, found \
-                 shape {shape:?}"
-            ))
-        })?;
-        let outcome = chain::fold(name, &row, &transforms)?;
+    fn new(name: &str, rows: Rows, transforms: Vec<Transform>) -> Result<Column> {
+        let outcome = chain::fold(name, &rows.layout()?, &transforms)?;
         let kernel = Arc::new(kernel_for(&outcome, Stores::Cached)?);
-        Ok(Column { name: name.into(), array, row, transforms, outcome, kernel })
+        Ok(Column { name: name.into(), rows, transforms, outcome, kernel })
     }
 
     fn spec(&self) -> ColumnSpec {
@@ -214,10 +204,15 @@ impl Column {
             shape: self.outcome.shape.clone(),
         }
     }
+}
 
-    fn row_count(&self) -> u64 {
-        self.array.shape().first().map_or(0, |&rows| rows as u64)
-    }
+/// The kernel for what a chain came to.
+///
+/// # Errors
+/// None in practice: a chain that was folded has a pass with a meaning.
+pub(crate) fn kernel_for(outcome: &Outcome, stores: Stores) -> Result<Kernel> {
+    Kernel::new(outcome.pass.clone(), stores, Cpu::detect())
+        .map_err(|why| Error::new(ErrorKind::Internal, format!("a chain of transforms has no kernel: {why}")))
 }
 
 impl Selection {
@@ -258,13 +253,12 @@ impl DatasetBuilder {
                 "there are two columns '{name}', expected one of each name"
             )));
         }
-        let array = match source.into() {
-            ColumnSource::Path(path) => {
-                open_column(&path).map_err(|error| error.while_doing(&format!("column '{name}'")))?
-            }
-            ColumnSource::Array(array) => array,
+        let rows = match source.into() {
+            ColumnSource::Path(path) => open_column(&path).and_then(Rows::of_array),
+            ColumnSource::Array(array) => Rows::of_array(array),
         };
-        self.columns.push(Column::new(name, array, Vec::new())?);
+        let rows = rows.map_err(|error| error.while_doing(&format!("column '{name}'")))?;
+        self.columns.push(Column::new(name, rows, Vec::new())?);
         Ok(self)
     }
 
@@ -278,12 +272,12 @@ impl DatasetBuilder {
                 "cannot build a dataset: expected at least one column, found none; nf.Dataset(image='images.npy') has one",
             ));
         };
-        let rows = first.row_count();
-        if self.columns.iter().any(|column| column.row_count() != rows) {
+        let rows = first.rows.count();
+        if self.columns.iter().any(|column| column.rows.count() != rows) {
             let found: Vec<String> = self
                 .columns
                 .iter()
-                .map(|column| format!("'{}' has {}", column.name, column.row_count()))
+                .map(|column| format!("'{}' has {}", column.name, column.rows.count()))
                 .collect();
             return Err(Error::mismatch(format!(
                 "cannot build a dataset: expected columns with the same number of samples, found {}",

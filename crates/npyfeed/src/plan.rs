@@ -1,19 +1,15 @@
 //! Everything checked and chosen before the first batch: what the workers carry out without a question.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 
-use npyfeed_array::Layout;
-use npyfeed_kernel::{Cpu, Kernel, Stores};
 use npyfeed_sampler::{Batches, EpochOrder, LastBatch, Order, Position, Shard};
 
-use crate::array::Array;
 use crate::batch::ColumnSpec;
-use crate::chain::Outcome;
-use crate::dataset::{Column, Dataset, Selection};
-use crate::error::{Error, ErrorKind, Result};
+use crate::column_plan::ColumnPlan;
+use crate::dataset::{Dataset, Selection};
+use crate::error::{Error, Result};
 use crate::options::Options;
-use crate::pool::Pool;
+use crate::run::Cutting;
 
 /// Batches are filled ahead up to this size in all, unless the user says otherwise; two at least.
 const PREFETCH_BYTES: usize = 64 << 20;
@@ -31,9 +27,8 @@ const THREADS_LIMIT: usize = 4096;
 /// queue's lock (0.1 µs) does not count, and short enough to stop soon.
 const PIECE_BYTES: usize = 2 << 20;
 
-/// From this size on, a column of a batch is written past the cache: it would not stay there until the
-/// consumer reads it, and each of its lines would be read from memory before it is overwritten.
-const STREAMING_MIN_BYTES: usize = 4 << 20;
+/// A sample is cut into this many portions at most: more than there are threads on most machines.
+const PORTIONS_MAX: usize = 64;
 
 /// Buffers that the pool keeps beyond those being filled: one in the consumer's hands, one on its way
 /// back, and two for a consumer that is itself a batch or two ahead.
@@ -49,55 +44,9 @@ pub(crate) struct Plan {
     pub(crate) batches: Batches,
     pub(crate) prefetch: usize,
     pub(crate) threads: usize,
-    pub(crate) piece_samples: usize,
+    pub(crate) cutting: Cutting,
     order: Order,
     fingerprint: u64,
-}
-
-/// One column: where its rows are, what is done with them, where the results go.
-#[derive(Debug)]
-pub(crate) struct ColumnPlan {
-    pub(crate) array: Array,
-    pub(crate) kernel: Arc<Kernel>,
-    pub(crate) pool: Arc<Pool>,
-    /// How one row lies, and how far the next is.
-    pub(crate) row: Layout,
-    pub(crate) row_stride_bytes: usize,
-    row_bytes: usize,
-    slot_bytes: usize,
-}
-
-impl ColumnPlan {
-    /// The size of a sample before it is transformed.
-    pub(crate) fn row_bytes(&self) -> usize {
-        self.row_bytes
-    }
-
-    /// The size of a sample in the batch.
-    pub(crate) fn slot_bytes(&self) -> usize {
-        self.slot_bytes
-    }
-
-    /// Chooses the kernel for batches of `batch_size`, of which the pool keeps `kept` buffers.
-    pub(crate) fn new(column: &Column, batch_size: usize, kept: usize) -> Result<ColumnPlan> {
-        let pass = &column.outcome.pass;
-        let (row_bytes, slot_bytes) = (pass.source_bytes(), pass.output_bytes());
-        let batch_bytes = slot_bytes.checked_mul(batch_size).ok_or_else(|| {
-            Error::mismatch(format!(
-                "batch_size={batch_size} of column '{}' needs more bytes than this machine can address",
-                column.name
-            ))
-        })?;
-        let stores = if batch_bytes >= STREAMING_MIN_BYTES { Stores::Streaming } else { Stores::Cached };
-        let kernel = match stores {
-            Stores::Cached => Arc::clone(&column.kernel),
-            Stores::Streaming => Arc::new(kernel_for(&column.outcome, stores)?),
-        };
-        let pool = Pool::new(batch_bytes, kept);
-        let (array, row) = (column.array.clone(), column.row.clone());
-        let row_stride_bytes = array.grid().row_stride_bytes();
-        Ok(ColumnPlan { array, kernel, pool, row, row_stride_bytes, row_bytes, slot_bytes })
-    }
 }
 
 impl Plan {
@@ -114,12 +63,16 @@ impl Plan {
             batch_size.get().min(usize::try_from(batches.sample_count).unwrap_or(usize::MAX));
         let sample_bytes: usize = specs.iter().map(ColumnSpec::sample_bytes).sum();
         let prefetch = choose_prefetch(options, sample_bytes.saturating_mul(filled_at_most))?;
-        let columns = dataset
+        let mut columns = dataset
             .columns()
             .iter()
             .map(|column| ColumnPlan::new(column, filled_at_most, prefetch + SPARE_BUFFERS))
             .collect::<Result<Vec<_>>>()?;
-        let moved_bytes: usize = columns.iter().map(|column| column.row_bytes + column.slot_bytes).sum();
+        let moved_bytes: usize = columns.iter().map(|column| column.row_bytes() + column.slot_bytes()).sum();
+        let cutting = choose_cutting(moved_bytes, filled_at_most);
+        for column in &mut columns {
+            column.cut(cutting.portions);
+        }
         Ok(Plan {
             columns,
             specs,
@@ -127,7 +80,7 @@ impl Plan {
             batches,
             prefetch,
             threads: choose_threads(options)?,
-            piece_samples: (PIECE_BYTES / moved_bytes.max(1)).clamp(1, filled_at_most.max(1)),
+            cutting,
             order: options.order.clone(),
             fingerprint: options.order.fingerprint(dataset.len()),
         })
@@ -165,13 +118,10 @@ fn choose_batches(dataset: &Dataset, options: &Options, batch_size: NonZeroUsize
     Ok(Batches { shard, ..whole })
 }
 
-/// The kernel for what a chain came to.
-///
-/// # Errors
-/// None in practice: a chain that was folded has a pass with a meaning.
-pub(crate) fn kernel_for(outcome: &Outcome, stores: Stores) -> Result<Kernel> {
-    Kernel::new(outcome.pass.clone(), stores, Cpu::detect())
-        .map_err(|why| Error::new(ErrorKind::Internal, format!("a chain of transforms has no kernel: {why}")))
+/// Pieces of whole samples, or of a part of one if that is large.
+fn choose_cutting(moved_bytes: usize, batch_size: usize) -> Cutting {
+    let samples = (PIECE_BYTES / moved_bytes.max(1)).clamp(1, batch_size.max(1));
+    Cutting { samples, portions: (moved_bytes / PIECE_BYTES).clamp(1, PORTIONS_MAX) }
 }
 
 fn within(name: &str, found: usize, limit: usize) -> Result<NonZeroUsize> {

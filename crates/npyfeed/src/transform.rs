@@ -30,6 +30,34 @@ pub enum Transform {
         /// Divided by afterwards.
         std: Vec<f64>,
     },
+    /// A new first axis of length 1: `[height, width]` to `[1, height, width]`.
+    ///
+    /// Source: `monai.transforms.AddChannel`.
+    AddChannel,
+    /// The box from `start` to `end`, which it does not contain: along the last axes, one number for each.
+    /// Only its bytes are read.
+    ///
+    /// Source: `monai.transforms.SpatialCrop(roi_start=, roi_end=)`.
+    SpatialCrop {
+        /// The first index along each axis.
+        start: Vec<usize>,
+        /// The first index behind the box.
+        end: Vec<usize>,
+    },
+    /// A box of this size in the middle, along the last axes. Only its bytes are read.
+    ///
+    /// Source: `monai.transforms.CenterSpatialCrop`.
+    CenterSpatialCrop {
+        /// Its length along each axis; 0: the whole axis.
+        size: Vec<usize>,
+    },
+    /// A box of this size at a place drawn for each sample and epoch, along the last axes. Only its bytes are read.
+    ///
+    /// Source: `monai.transforms.RandSpatialCrop(random_size=False)`.
+    RandSpatialCrop {
+        /// Its length along each axis; 0: the whole axis.
+        size: Vec<usize>,
+    },
 }
 
 impl Transform {
@@ -39,6 +67,10 @@ impl Transform {
             Transform::ToTensor => "ToTensor",
             Transform::ToDtype { .. } => "ToDtype",
             Transform::Normalize { .. } => "Normalize",
+            Transform::AddChannel => "AddChannel",
+            Transform::SpatialCrop { .. } => "SpatialCrop",
+            Transform::CenterSpatialCrop { .. } => "CenterSpatialCrop",
+            Transform::RandSpatialCrop { .. } => "RandSpatialCrop",
         }
     }
 }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use npyfeed_kernel::{pack, prefetch};
-use npyfeed_sampler::{Batches, EpochOrder};
+use npyfeed_kernel::prefetch;
+use npyfeed_sampler::{Batches, Draws, EpochOrder};
 
 use super::slots::Piece;
+use crate::column_plan::ColumnPlan;
 use crate::error::Result;
-use crate::plan::{ColumnPlan, Plan};
+use crate::plan::Plan;
+use crate::rows::Rows;
 use crate::stats::{Counters, count, nanoseconds};
 
 /// How many samples ahead of the one being filled the CPU is asked to fetch: enough that small samples,
@@ -22,7 +24,20 @@ pub(super) struct Filler {
     counters: Arc<Counters>,
     batches: Batches,
     order: EpochOrder,
+    draws: Draws,
+    samples: Vec<u64>,
     rows: Vec<u64>,
+}
+
+/// The samples to be filled, in the order of their slots.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chosen<'a> {
+    /// Their indices in the dataset.
+    pub(crate) samples: &'a [u64],
+    /// The rows of the columns that they are.
+    pub(crate) rows: &'a [u64],
+    /// What random transforms draw in this epoch.
+    pub(crate) draws: Draws,
 }
 
 impl Filler {
@@ -30,10 +45,11 @@ impl Filler {
         plan: &Arc<Plan>,
         counters: &Arc<Counters>,
         batches: Batches,
-        order: EpochOrder,
+        (seed, epoch): (u64, u64),
     ) -> Filler {
+        let (order, draws) = (plan.order(seed, epoch), Draws::new(seed, epoch));
         let (plan, counters) = (Arc::clone(plan), Arc::clone(counters));
-        Filler { plan, counters, batches, order, rows: Vec::new() }
+        Filler { plan, counters, batches, order, draws, samples: Vec::new(), rows: Vec::new() }
     }
 
     /// Fills every slot of the piece.
@@ -44,50 +60,71 @@ impl Filler {
         let begin = Instant::now();
         let samples = piece.samples();
         let first = self.batches.range(piece.batch()).start + samples.start as u64;
-        self.rows.resize(samples.len(), 0);
-        self.order.fill_round(first, &mut self.rows);
+        self.samples.resize(samples.len(), 0);
+        self.order.fill_round(first, &mut self.samples);
+        self.rows.clone_from(&self.samples);
         self.plan.selection.resolve(&mut self.rows);
+        let chosen = Chosen { samples: &self.samples, rows: &self.rows, draws: self.draws };
         for (index, column) in self.plan.columns.iter().enumerate() {
-            let gathered = gather(column, &self.rows, piece.slots_mut(index));
-            gathered
-                .map_err(|error| error.while_doing(&format!("column '{}'", self.plan.specs[index].name)))?;
-            count(&self.counters.bytes_read, (samples.len() * column.row_bytes()) as u64);
-            count(&self.counters.bytes_written, (samples.len() * column.slot_bytes()) as u64);
+            let portion = piece.portion();
+            let slots = piece.slots_mut(index);
+            let written_bytes = slots.len();
+            gather(column, &chosen, portion, slots)?;
+            count(&self.counters.bytes_read, column.source_bytes_of(written_bytes) as u64);
+            count(&self.counters.bytes_written, written_bytes as u64);
         }
         count(&self.counters.fill_ns, nanoseconds(begin.elapsed()));
         Ok(())
     }
 }
 
-/// Fills `slots`, side by side, with the rows `rows` of a column.
+/// Fills `slots`, side by side, with samples of a column; or the portion `portion` of one slot, if they are cut.
 ///
 /// # Errors
 /// If the column's file was found changed after its rows were read. One check for all of them.
 ///
 /// # Panics
 /// If a row is not in the column. Selections are checked when they are made.
-pub(crate) fn gather(column: &ColumnPlan, rows: &[u64], slots: &mut [u8]) -> Result<()> {
-    let slot_bytes = column.slot_bytes();
-    if slot_bytes == 0 {
+pub(crate) fn gather(
+    column: &ColumnPlan,
+    chosen: &Chosen<'_>,
+    portion: usize,
+    slots: &mut [u8],
+) -> Result<()> {
+    if slots.is_empty() {
         return Ok(());
     }
-    let (bytes, span_bytes) = (column.array.bytes(), column.row.span_bytes());
-    #[expect(clippy::cast_possible_truncation, reason = "a row of an array that lies in memory")]
-    let row = |row: u64| &bytes[row as usize * column.row_stride_bytes..][..span_bytes];
-    let is_packed = column.row.is_c_contiguous();
-    let mut packed = vec![0; if is_packed { 0 } else { column.row_bytes() }];
-    for (index, slot) in slots.chunks_exact_mut(slot_bytes).enumerate() {
-        if is_packed {
-            if let Some(&later) = rows.get(index + SAMPLES_AHEAD) {
-                prefetch(row(later));
-            }
-            column.kernel.fill(row(rows[index]), slot);
-        } else {
-            pack(column.row.grid(), row(rows[index]), &mut packed);
-            column.kernel.fill(&packed, slot);
+    match &column.rows {
+        Rows::Array(array) => {
+            let (bytes, row_stride_bytes) = (array.bytes(), array.grid().row_stride_bytes());
+            #[expect(clippy::cast_possible_truncation, reason = "a row of an array that lies in memory")]
+            gather_from(column, chosen, portion, slots, |row| &bytes[row as usize * row_stride_bytes..]);
         }
     }
-    column.array.check()
+    let doing = || format!("column '{}'", column.name);
+    column.rows.check(chosen.rows).map_err(|error| error.while_doing(&doing()))
+}
+
+fn gather_from<'a>(
+    column: &ColumnPlan,
+    chosen: &Chosen<'_>,
+    portion: usize,
+    slots: &mut [u8],
+    row: impl Fn(u64) -> &'a [u8],
+) {
+    let span_bytes = column.span_bytes();
+    let source = |index: usize| {
+        let start = column.region.start_bytes(chosen.draws, chosen.samples[index]);
+        &row(chosen.rows[index])[start..][..span_bytes]
+    };
+    let slot_bytes = slots.len() / chosen.rows.len();
+    let mut packed = Vec::new();
+    for (index, slot) in slots.chunks_exact_mut(slot_bytes).enumerate() {
+        if index + SAMPLES_AHEAD < chosen.rows.len() {
+            prefetch(source(index + SAMPLES_AHEAD));
+        }
+        column.fill(source(index), portion, slot, &mut packed);
+    }
 }
 
 #[cfg(test)]

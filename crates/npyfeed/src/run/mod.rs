@@ -6,15 +6,15 @@
 //!    them depends on the plan, the seed and the position of the first alone. They are numbered from there.
 //! 2. **Bound.** At most `plan.prefetch` batches are being filled or wait to be taken. A worker with
 //!    nothing to do sleeps, until three quarters of them are left.
-//! 3. **Sharing.** A batch is cut into pieces; each piece is filled by one worker, and the batch is ready
-//!    when all are. So one large batch occupies all workers, and the first comes as soon as it can.
+//! 3. **Sharing.** A batch is cut into pieces, of several samples or of a part of one; each is filled by one
+//!    worker, and the batch is ready when all are. So one large batch occupies all workers, and the first comes as soon as it can.
 //! 4. **Failure.** An error or a panic while filling batch *k* is given to the consumer in place of
 //!    batch *k*, after the batches before it. It ends the epoch. Nothing is lost in silence. Each piece is
 //!    checked after it was filled: a batch that comes out was read whole from the files that were opened,
 //!    none of them cut short or written to before its last byte was read.
 //! 5. **End.** After the last batch, or an error, the consumer is told so at every call.
-//! 6. **Drop**, at any moment: workers stop after the piece they are in, about 2 MB or one sample, whichever
-//!    is more, and are joined. Batches that the consumer holds stay valid.
+//! 6. **Drop**, at any moment: workers stop after the piece they are in, about 2 MB or a 64th of a sample,
+//!    whichever is more, and are joined. Batches that the consumer holds stay valid.
 //! 7. **Fork.** Threads do not follow into a child process, and a lock may have been copied while one
 //!    of them held it. So in a child, loaders and their epochs refuse, and `drop` waits for nobody. A
 //!    dataset has neither threads nor locks: a child makes its own loader over it.
@@ -40,7 +40,8 @@ use crate::stats::Counters;
 use fill::Filler;
 use queue::Queue;
 
-pub(crate) use fill::gather;
+pub(crate) use fill::{Chosen, gather};
+pub(crate) use slots::Cutting;
 
 /// What the consumer finds.
 #[derive(Debug)]
@@ -101,7 +102,7 @@ impl Run {
         position: Position,
     ) -> Result<Run> {
         let batches = plan.batches_from(position);
-        let filler = Filler::new(plan, counters, batches, plan.order(seed, position.epoch));
+        let filler = Filler::new(plan, counters, batches, (seed, position.epoch));
         let queue = Arc::new(Queue::new(plan, counters, batches));
         let mut run = Run { queue, workers: Vec::new(), home: Home::here() };
         for index in 0..plan.threads {

@@ -12,7 +12,7 @@ use super::Next;
 use super::slots::{Piece, Slots};
 use crate::batch::Batch;
 use crate::error::{Error, Result};
-use crate::plan::{ColumnPlan, Plan};
+use crate::plan::Plan;
 use crate::pool::Lease;
 use crate::stats::{Counters, count, nanoseconds};
 
@@ -107,8 +107,10 @@ impl Queue {
         let leases: Result<Vec<Lease>> = self.plan.columns.iter().map(|column| column.pool.lease()).collect();
         match leases {
             Ok(leases) => {
-                let slot_bytes = self.plan.columns.iter().map(ColumnPlan::slot_bytes);
-                let slots = Slots::new(batch, leases, slot_bytes, sample_count, self.plan.piece_samples);
+                let columns = self.plan.columns.iter().map(|column| {
+                    (column.slot_bytes(), column.slot_portions().map(|portion| portion.end).collect())
+                });
+                let slots = Slots::new(batch, leases, columns, sample_count, self.plan.cutting);
                 state.open = Some(Arc::new(slots));
                 state.batches.push_back(Progress::Filling);
             }
@@ -117,7 +119,7 @@ impl Queue {
                 self.fail_locked(state, batch, error);
             }
         }
-        let has_pieces_to_share = sample_count > self.plan.piece_samples;
+        let has_pieces_to_share = self.plan.cutting.piece_count(sample_count) > 1;
         let has_room = state.batches.len() < self.plan.prefetch;
         if state.sleeping_workers > 0 && (has_pieces_to_share || has_room) {
             self.room.notify_all();

@@ -12,12 +12,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::pool::Lease;
 
+/// How a batch is cut into pieces: so many samples each, or, where a sample is large, so many portions of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cutting {
+    /// Samples in a piece; 1 if they are cut themselves.
+    pub(crate) samples: usize,
+    /// Portions that each sample is cut into; 1 if a piece has whole samples.
+    pub(crate) portions: usize,
+}
+
+impl Cutting {
+    /// Pieces of a batch of `sample_count`.
+    pub(super) fn piece_count(self, sample_count: usize) -> usize {
+        sample_count.div_ceil(self.samples) * self.portions
+    }
+}
+
 /// A batch being filled: its buffers, cut into pieces.
 #[derive(Debug)]
 pub(super) struct Slots {
     batch: u64,
     sample_count: usize,
-    piece_samples: usize,
+    cutting: Cutting,
     columns: Vec<Column>,
     claimed: AtomicUsize,
     unfinished: AtomicUsize,
@@ -25,11 +41,13 @@ pub(super) struct Slots {
     leases: Mutex<Option<Vec<Lease>>>,
 }
 
-/// Where the slots of a column start.
+/// Where the slots of a column start, and how each is cut.
 #[derive(Debug)]
 struct Column {
     start: NonNull<u8>,
     slot_bytes: usize,
+    /// Ends of the portions in a slot: each begins where the one before ends.
+    ends: Vec<usize>,
 }
 
 // SAFETY: the pointer leads into a buffer that `leases` owns and that nobody else touches while this
@@ -43,41 +61,50 @@ unsafe impl Sync for Column {}
 pub(super) struct Piece {
     slots: Arc<Slots>,
     samples: Range<usize>,
+    portion: usize,
 }
 
 impl Slots {
-    /// Cuts the buffers of batch `batch` into pieces of `piece_samples` slots.
+    /// Cuts the buffers of batch `batch`. Of each column it is told the size of a slot and where in it portions
+    /// end.
     ///
     /// # Panics
-    /// If a buffer is smaller than its slots.
+    /// If a buffer is smaller than its slots, or portions do not follow each other up to the end of the slot.
     pub(super) fn new(
         batch: u64,
         mut leases: Vec<Lease>,
-        slot_bytes: impl Iterator<Item = usize>,
+        columns: impl Iterator<Item = (usize, Vec<usize>)>,
         sample_count: usize,
-        piece_samples: usize,
+        cutting: Cutting,
     ) -> Slots {
-        let columns = leases.iter_mut().zip(slot_bytes).map(|(lease, slot_bytes)| {
+        let columns = leases.iter_mut().zip(columns).map(|(lease, (slot_bytes, ends))| {
             let bytes = lease.bytes_mut();
             assert!(bytes.len() >= sample_count * slot_bytes, "a buffer smaller than its slots");
-            Column { start: NonNull::from(bytes).cast(), slot_bytes }
+            let is_cut =
+                ends.len() == cutting.portions && ends.is_sorted() && ends.last() == Some(&slot_bytes);
+            assert!(is_cut, "portions that are not those of a slot");
+            Column { start: NonNull::from(bytes).cast(), slot_bytes, ends }
         });
+        assert!(cutting.portions == 1 || cutting.samples == 1, "pieces of parts of several samples");
         Slots {
             batch,
             sample_count,
-            piece_samples,
+            cutting,
             columns: columns.collect(),
             claimed: AtomicUsize::new(0),
-            unfinished: AtomicUsize::new(sample_count.div_ceil(piece_samples)),
+            unfinished: AtomicUsize::new(cutting.piece_count(sample_count)),
             leases: Mutex::new(Some(leases)),
         }
     }
 
     /// The next piece that nobody has claimed.
     pub(super) fn claim(self: &Arc<Slots>) -> Option<Piece> {
-        let start = self.claimed.fetch_add(1, Ordering::Relaxed).checked_mul(self.piece_samples)?;
-        let end = self.sample_count.min(start.saturating_add(self.piece_samples));
-        (start < end).then(|| Piece { slots: Arc::clone(self), samples: start..end })
+        let Cutting { samples, portions } = self.cutting;
+        let number = self.claimed.fetch_add(1, Ordering::Relaxed);
+        let start = (number / portions).checked_mul(samples)?;
+        let end = self.sample_count.min(start.saturating_add(samples));
+        let portion = number % portions;
+        (start < end).then(|| Piece { slots: Arc::clone(self), samples: start..end, portion })
     }
 }
 
@@ -92,15 +119,25 @@ impl Piece {
         self.samples.clone()
     }
 
-    /// The slots of the piece in column `column`, side by side.
+    /// Which portion of them.
+    pub(super) fn portion(&self) -> usize {
+        self.portion
+    }
+
+    /// What is to be filled in column `column`: whole slots, side by side, or the portion of one.
     pub(super) fn slots_mut(&mut self, column: usize) -> &mut [u8] {
-        let Column { start, slot_bytes } = &self.slots.columns[column];
-        let (offset, len) = (self.samples.start * slot_bytes, self.samples.len() * slot_bytes);
+        let Column { start, slot_bytes, ends } = &self.slots.columns[column];
+        let begin = self.portion.checked_sub(1).map_or(0, |before| ends[before]);
+        let last_slot = self.samples.end - 1;
+        let (offset, end) =
+            (self.samples.start * slot_bytes + begin, last_slot * slot_bytes + ends[self.portion]);
         debug_assert!(self.samples.end <= self.slots.sample_count);
         // SAFETY: inside the buffer, whose size `Slots::new` has checked and which lives in `leases`
-        // until all pieces, this one among them, are finished. No other piece covers these slots, and
-        // the borrow of `self` keeps this piece from giving them out twice.
-        unsafe { std::slice::from_raw_parts_mut(start.as_ptr().add(offset), len) }
+        // until all pieces, this one among them, are finished: `claim` gives no empty range of samples, and a
+        // portion ends where the next begins, at the end of the slot at most. If slots are cut, a piece is of one
+        // sample. So no other piece covers these bytes, and the borrow of `self` keeps this one from giving
+        // them out twice.
+        unsafe { std::slice::from_raw_parts_mut(start.as_ptr().add(offset), end - offset) }
     }
 
     /// The piece is filled. The last piece of a batch gives the buffers back.
@@ -121,7 +158,29 @@ mod tests {
 
     fn slots(sample_count: usize, piece_samples: usize) -> Arc<Slots> {
         let leases = [3, 8].map(|slot_bytes| Pool::new(sample_count * slot_bytes, 1).lease().unwrap());
-        Arc::new(Slots::new(7, leases.into(), [3, 8].into_iter(), sample_count, piece_samples))
+        let columns = [3, 8].map(|slot_bytes| (slot_bytes, vec![slot_bytes]));
+        let cutting = Cutting { samples: piece_samples, portions: 1 };
+        Arc::new(Slots::new(7, leases.into(), columns.into_iter(), sample_count, cutting))
+    }
+
+    #[test]
+    fn portions_cover_every_byte_of_a_slot_once() {
+        let lease = Pool::new(4 * 10, 1).lease().unwrap();
+        let cutting = Cutting { samples: 1, portions: 3 };
+        let columns = std::iter::once((10, vec![4, 4, 10]));
+        let slots = Arc::new(Slots::new(0, vec![lease], columns, 4, cutting));
+        let pieces: Vec<Piece> = std::iter::from_fn(|| slots.claim()).collect();
+        assert_eq!(pieces.len(), 12);
+        let mut finished = None;
+        for mut piece in pieces {
+            let number = 1 + piece.samples().start * 3 + piece.portion();
+            piece.slots_mut(0).iter_mut().for_each(|byte| *byte += u8::try_from(number).unwrap());
+            finished = finished.or(piece.finish());
+        }
+        let (_, _, leases) = finished.unwrap();
+        let expected: Vec<u8> =
+            (0..4).flat_map(|slot| [[3 * slot + 1; 4].as_slice(), &[3 * slot + 3; 6]].concat()).collect();
+        assert_eq!(leases[0].bytes(), expected);
     }
 
     #[test]

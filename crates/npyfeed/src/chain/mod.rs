@@ -1,17 +1,21 @@
 //! From transforms to one pass: a chain is folded, transform by transform, into the dtype and shape that
 //! come out and the steps that lead there. Everything that can be wrong with a chain is found here.
 
+mod crop;
+
 use npyfeed_array::{ByteOrder, Dtype, Kind, Layout, MemoryOrder};
 use npyfeed_kernel::{Arrangement, Pass, Step, rounded};
 
 use crate::error::{Error, Result};
+use crate::region::{Cut, DrawnStart, Region};
 use crate::transform::Transform;
 
-/// What a column gives: dtype and shape of one sample, and the pass that makes it.
+/// What a column gives: dtype and shape of one sample, what is read for it, and the pass that makes it.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     pub(crate) dtype: Dtype,
     pub(crate) shape: Vec<usize>,
+    pub(crate) region: Region,
     pub(crate) pass: Pass,
 }
 
@@ -19,6 +23,11 @@ pub(crate) struct Outcome {
 struct Chain {
     dtype: Dtype,
     shape: Vec<usize>,
+    /// The axis of the rows that each axis is; `None` for one that was added.
+    axes: Vec<Option<usize>>,
+    /// What is taken of each axis of the rows.
+    cuts: Vec<Cut>,
+    drawn: Vec<DrawnStart>,
     arrangement: Arrangement,
     steps: Vec<Step>,
     /// `ToTensor` was here: the sample is a tensor, `[channel, height, width]`.
@@ -36,6 +45,9 @@ pub(crate) fn fold(column: &str, row: &Layout, transforms: &[Transform]) -> Resu
     let mut chain = Chain {
         dtype: row.dtype(),
         shape: row.shape().to_vec(),
+        axes: (0..row.shape().len()).map(Some).collect(),
+        cuts: row.shape().iter().map(|&length| Cut { start: 0, length }).collect(),
+        drawn: Vec::new(),
         arrangement: Arrangement::Planar,
         steps: Vec::new(),
         is_tensor: false,
@@ -43,18 +55,22 @@ pub(crate) fn fold(column: &str, row: &Layout, transforms: &[Transform]) -> Resu
     };
     for (index, transform) in transforms.iter().enumerate() {
         let context = || format!("cannot map column '{column}': step {} ({})", index + 1, transform.name());
-        chain.take(transform).map_err(|error| error.while_doing(&context()))?;
+        chain.take(index, transform).map_err(|error| error.while_doing(&context()))?;
     }
     chain.finish(column, row)
 }
 
 impl Chain {
-    fn take(&mut self, transform: &Transform) -> Result<()> {
+    fn take(&mut self, place: usize, transform: &Transform) -> Result<()> {
         match transform {
             Transform::ToTensor => self.add_to_tensor(),
             Transform::ToDtype { dtype, scale: false } => self.add_to_dtype(*dtype),
             Transform::ToDtype { dtype, scale: true } => self.add_scaled_to_dtype(*dtype),
             Transform::Normalize { mean, std } => self.add_normalize(mean, std),
+            Transform::AddChannel => self.add_channel(),
+            Transform::SpatialCrop { start, end } => self.add_crop(start, end),
+            Transform::CenterSpatialCrop { size } => self.add_center_crop(size),
+            Transform::RandSpatialCrop { size } => self.add_drawn_crop(place as u64, size),
         }
     }
 
@@ -66,9 +82,13 @@ impl Chain {
             ));
         }
         self.shape = match self.shape[..] {
-            [height, width] => vec![1, height, width],
+            [height, width] => {
+                self.axes.insert(0, None);
+                vec![1, height, width]
+            }
             [height, width, channels] => {
                 self.arrangement = Arrangement::Interleaved;
+                self.axes.rotate_right(1);
                 vec![channels, height, width]
             }
             _ => {
@@ -163,6 +183,18 @@ impl Chain {
         Ok(())
     }
 
+    fn add_channel(&mut self) -> Result<()> {
+        if self.arrangement == Arrangement::Interleaved || self.has_channel_numbers {
+            return Err(Error::mismatch(format!(
+                "expected a sample without a channel axis, found {}; leave AddChannel out",
+                self.describe()
+            )));
+        }
+        self.shape.insert(0, 1);
+        self.axes.insert(0, None);
+        Ok(())
+    }
+
     /// One number for all channels, or one each, all finite. A pass repeats them for each image in a sample.
     fn channel_numbers(&self, name: &str, numbers: &[f64], channels: usize) -> Result<Vec<f64>> {
         if numbers.iter().any(|number| !number.is_finite()) {
@@ -190,15 +222,16 @@ impl Chain {
     }
 
     fn finish(self, column: &str, row: &Layout) -> Result<Outcome> {
-        Layout::new(self.dtype, ByteOrder::NATIVE, &self.shape, MemoryOrder::C)
-            .map_err(|why| Error::mismatch(format!("cannot map column '{column}': {why}")))?;
+        let misfit = |why| Error::mismatch(format!("cannot map column '{column}': {why}"));
+        Layout::new(self.dtype, ByteOrder::NATIVE, &self.shape, MemoryOrder::C).map_err(misfit)?;
+        let region = Region::new(row, &self.cuts, self.drawn).map_err(misfit)?;
         let channels = match self.shape[..] {
             [.., channels, _height, _width] if self.is_tensor || self.has_channel_numbers => {
                 self.shape[..self.shape.len() - 3].iter().product::<usize>() * channels
             }
             _ => 1,
         };
-        let pixels = row.element_count().checked_div(channels).unwrap_or(0);
+        let pixels = region.row.element_count().checked_div(channels).unwrap_or(0);
         let pass = Pass {
             source: row.dtype(),
             byte_order: row.byte_order(),
@@ -208,7 +241,7 @@ impl Chain {
             arrangement: self.arrangement,
             steps: self.steps,
         };
-        Ok(Outcome { dtype: self.dtype, shape: self.shape, pass })
+        Ok(Outcome { dtype: self.dtype, shape: self.shape, region, pass })
     }
 }
 
