@@ -128,11 +128,11 @@ class CenterSpatialCrop(Transform):
 
 @dataclasses.dataclass(frozen=True)
 class RandSpatialCrop(Transform):
-    """A box of `roi_size` at a place drawn for each sample and epoch, along the last axes; 0 takes all of an axis.
+    """A box of `roi_size` at a place drawn for each sample, along the last axes; 0 takes all of an axis.
 
-    Only its bytes are read. The place depends on the seed, the epoch, the index of the sample in its dataset and
-    the place of the transform in its chain, on nothing else. Outside an epoch, as in `dataset[0]`, seed and epoch
-    are 0. Source: `monai.transforms.RandSpatialCrop(random_size=False)`.
+    Only its bytes are read. The place depends on the seed, the epoch, the index of the sample in its
+    dataset and the place of the transform in its chain, on nothing else. Outside an epoch, as in
+    `dataset[0]`, seed and epoch are 0. Source: `monai.transforms.RandSpatialCrop(random_size=False)`.
     """
 
     roi_size: tuple[int, ...]
