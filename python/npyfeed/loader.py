@@ -22,10 +22,19 @@ class Stats(NamedTuple):
     """Bytes of samples read from their sources, for batches handed out or not."""
     bytes_written: int
     """Bytes written to batches, handed out or not."""
+    read_ns: int
+    """Time that all workers together spent waiting for the bytes of files. Bytes that are read through a map
+    arrive while they are transformed: that time is in `fill_ns`."""
     fill_ns: int
     """Time that all workers together spent filling."""
+    idle_ns: int
+    """Time that all workers together slept because enough was filled ahead."""
     wait_ns: int
     """Time that the consumer spent waiting for a batch."""
+    busy_ns: int
+    """Time that the consumer spent with its batches, from one to the next."""
+    verdict: str
+    """What limits the loop, in a sentence: the network, the disk or the processors."""
 
 
 class Loader:
@@ -41,7 +50,8 @@ class Loader:
         seed: what the shuffle is drawn from. The same seed gives the same bytes, whatever the threads.
         drop_last: whether a last batch with fewer samples is left out.
         threads: worker threads; `None`: one for each processor this process may use.
-        prefetch: batches filled ahead, at most; `None`: as many as fit `memory`, 64 at most.
+        prefetch: batches filled ahead; `None`: 4, and more if the loop has to wait for them, as many as fit
+            `memory`, 64 at most.
         memory: bytes of batches filled ahead, at most; `None`: 64 MiB, or two batches if they are larger.
         epoch: the number of the first epoch.
         as_dict: whether batches are dicts.
@@ -172,8 +182,22 @@ class Loader:
         self._options["seed"] = int(state["seed"])
 
     def stats(self) -> Stats:
-        """What has been done so far."""
-        return Stats(**self._native.stats())
+        """What has been done so far, and what limits the loop."""
+        return Stats(**self._native.stats(), verdict=self._native.verdict())
+
+    def explain(self) -> str:
+        """What was chosen and why, and what limits the loop, in a few lines for people to read.
+
+        >>> import numpy as np, npyfeed as nf
+        >>> print(nf.Loader(nf.Dataset(x=np.arange(10)), batch_size=4, threads=1).explain())
+        batches   3 an epoch, of 4 samples in the order of the dataset
+        threads   1: as asked for
+        prefetch  4 batches by now, 64 at most if need be: as many as 67.11 MB hold, two at least
+        column    x: int64 [] of 'memory' to int64 []
+                  kernel 'move', 8 bytes in, 8 out
+        verdict   nothing measured yet: no batch was taken
+        """
+        return self._native.explain()
 
     def __reduce__(self) -> Any:  # noqa: ANN401, it never returns
         raise UnsupportedError(

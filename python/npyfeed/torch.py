@@ -31,7 +31,8 @@ class DataLoader(Loader):
         seed: what the shuffle is drawn from; `None`: drawn from torch's generator, so that
             `torch.manual_seed` settles it, as it does for torch's own loader; with `rank`, 0, as torch's
             `DistributedSampler` has it, since all ranks need the same.
-        prefetch: batches filled ahead, at most; `None`: as many as fit `memory`, 64 at most.
+        prefetch: batches filled ahead; `None`: 4, and more if the loop has to wait for them, as many as fit
+            `memory`, 64 at most.
         memory: bytes of batches filled ahead, at most; `None`: 64 MiB, or two batches if they are larger.
         epoch: the number of the first epoch.
         sampler: in which order an epoch takes which samples, one of `npyfeed.samplers`; instead of `shuffle`.

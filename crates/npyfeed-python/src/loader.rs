@@ -113,9 +113,20 @@ impl PyLoader {
         counts.set_item("samples", stats.samples)?;
         counts.set_item("bytes_read", stats.bytes_read)?;
         counts.set_item("bytes_written", stats.bytes_written)?;
+        counts.set_item("read_ns", stats.read_ns)?;
         counts.set_item("fill_ns", stats.fill_ns)?;
+        counts.set_item("idle_ns", stats.idle_ns)?;
         counts.set_item("wait_ns", stats.wait_ns)?;
+        counts.set_item("busy_ns", stats.busy_ns)?;
         Ok(counts)
+    }
+
+    fn verdict(&self) -> String {
+        self.loader.stats().verdict()
+    }
+
+    fn explain(&self) -> String {
+        self.loader.explain()
     }
 }
 

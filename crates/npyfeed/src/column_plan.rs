@@ -7,6 +7,7 @@ use npyfeed_kernel::{Kernel, Stores, pack};
 
 use crate::dataset::{Column, kernel_for};
 use crate::error::{Error, Result};
+use crate::figures::grouped;
 use crate::pool::Pool;
 use crate::region::Region;
 use crate::rows::Rows;
@@ -27,6 +28,8 @@ pub(crate) struct ColumnPlan {
     way: Way,
     /// The elements of a slot that each portion of a sample fills.
     portions: Arc<[Range<usize>]>,
+    /// Batches do not fit the cache, and are written past it.
+    is_streamed: bool,
     row_bytes: usize,
     slot_bytes: usize,
 }
@@ -53,10 +56,11 @@ impl ColumnPlan {
                 column.name
             ))
         })?;
-        let kernel = if batch_bytes < STREAMING_MIN_BYTES {
-            Arc::clone(&column.kernel)
-        } else {
+        let is_streamed = batch_bytes >= STREAMING_MIN_BYTES;
+        let kernel = if is_streamed {
             Arc::new(kernel_for(&column.outcome, Stores::Streaming)?)
+        } else {
+            Arc::clone(&column.kernel)
         };
         let region = column.outcome.region.clone();
         let way = if region.row.is_c_contiguous() {
@@ -69,7 +73,7 @@ impl ColumnPlan {
         let portions = std::iter::once(0..pass.element_count()).collect();
         let (name, rows, pool) =
             (Arc::clone(&column.name), column.rows.clone(), Pool::new(batch_bytes, kept));
-        Ok(ColumnPlan { name, rows, region, pool, kernel, way, portions, row_bytes, slot_bytes })
+        Ok(ColumnPlan { name, rows, region, pool, kernel, way, portions, is_streamed, row_bytes, slot_bytes })
     }
 
     /// Cuts its samples into `count` portions, for as many threads; some are empty if there is too little to cut.
@@ -95,6 +99,19 @@ impl ColumnPlan {
     /// The size of a sample in the batch.
     pub(crate) fn slot_bytes(&self) -> usize {
         self.slot_bytes
+    }
+
+    /// How samples get into their slots, for people.
+    pub(crate) fn way(&self) -> String {
+        let kernel = self.kernel.name();
+        let (row, slot) = (grouped(self.row_bytes as u64), grouped(self.slot_bytes as u64));
+        let gathered = match &self.way {
+            Way::Whole => String::new(),
+            Way::Strips(strips) => format!(", gathered in {} strips", grouped(strips.count() as u64)),
+            Way::Packed => ", gathered first".to_owned(),
+        };
+        let stores = if self.is_streamed { ", past the cache" } else { "" };
+        format!("kernel '{kernel}', {row} bytes in, {slot} out{gathered}{stores}")
     }
 
     /// How much is read of the rows for so many bytes in slots.

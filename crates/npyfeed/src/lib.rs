@@ -42,6 +42,8 @@ mod chain;
 mod column_plan;
 mod dataset;
 mod error;
+mod explain;
+mod figures;
 mod inflated;
 mod load_many;
 mod loader;

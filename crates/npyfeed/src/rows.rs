@@ -28,6 +28,13 @@ impl Rows {
         Ok(Rows::Array(array))
     }
 
+    /// Where they lie, for people.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Rows::Array(array) => format!("'{}'", array.name()),
+        }
+    }
+
     /// How many there are.
     pub(crate) fn count(&self) -> u64 {
         match self {
