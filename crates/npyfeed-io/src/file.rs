@@ -54,7 +54,11 @@ impl RegularFile {
         options.read(true).write(mode == Mode::ReadWrite);
         // A pipe may have taken the file's place meanwhile.
         let file = options.custom_flags(libc::O_NONBLOCK).open(path)?;
-        RegularFile::of(file, path, mode)
+        let file = RegularFile::of(file, path, mode)?;
+        // Now that it is none, reads shall wait: io_uring would give up where others do not ask for the flag.
+        let flags = rustix::fs::fcntl_getfl(&file.file).map_err(io::Error::from)?;
+        rustix::fs::fcntl_setfl(&file.file, flags - rustix::fs::OFlags::NONBLOCK).map_err(io::Error::from)?;
+        Ok(file)
     }
 
     /// A file that is open already, called `path`. Where it was read up to is neither asked nor changed.

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use crate::{ChangeError, Source};
+use crate::{ChangeError, ReadFile, Source};
 
 /// The bytes `range` of another source, where they lie.
 #[derive(Clone, Debug)]
@@ -44,6 +44,15 @@ impl Source for Section {
 
     fn flush(&self) -> Result<(), ChangeError> {
         self.whole.flush()
+    }
+
+    fn file(&self) -> Option<(&Arc<ReadFile>, u64)> {
+        let (file, offset) = self.whole.file()?;
+        Some((file, offset + self.range.start as u64))
+    }
+
+    fn forget_resident(&self) {
+        self.whole.forget_resident();
     }
 }
 
