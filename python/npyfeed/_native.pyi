@@ -44,6 +44,7 @@ class LoaderOptions(TypedDict):
     threads: int | None
     prefetch: int | None
     memory: int | None
+    io: str
     epoch: int
     rank: int | None
     world_size: int | None

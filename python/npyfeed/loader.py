@@ -1,14 +1,17 @@
 """Batches of a dataset, epoch after epoch, as NumPy arrays."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from npyfeed import _native
 from npyfeed.dataset import Dataset
 from npyfeed.errors import MismatchError, UnsupportedError
 from npyfeed.samplers import Sampler, Sequential, Shuffle
 
-__all__ = ["Loader", "Stats"]
+__all__ = ["Io", "Loader", "Stats"]
+
+Io: TypeAlias = Literal["auto", "map", "pread", "uring", "memory"]
+"""Which way the bytes of files come."""
 
 
 class Stats(NamedTuple):
@@ -53,6 +56,10 @@ class Loader:
         prefetch: batches filled ahead; `None`: 4, and more if the loop has to wait for them, as many as fit
             `memory`, 64 at most.
         memory: bytes of batches filled ahead, at most; `None`: 64 MiB, or two batches if they are larger.
+        io: which way the bytes of files come: "map", mapped pages; "pread", read through the page cache;
+            "uring", many at once past the page cache, for what does not fit there; "memory", columns are read
+            as a whole when the loader is made; "auto": chosen by what lies in the page cache, again and
+            again. `explain()` says which and why. Batches do not depend on it.
         epoch: the number of the first epoch.
         as_dict: whether batches are dicts.
         sampler: in which order an epoch takes which samples, one of `npyfeed.samplers`; instead of `shuffle`.
@@ -92,6 +99,7 @@ class Loader:
         threads: int | None = None,
         prefetch: int | None = None,
         memory: int | None = None,
+        io: Io = "auto",
         epoch: int = 0,
         as_dict: bool = False,
         sampler: Sampler | None = None,
@@ -126,6 +134,7 @@ class Loader:
             "threads": threads,
             "prefetch": prefetch,
             "memory": memory,
+            "io": io,
             "epoch": epoch,
             "rank": rank,
             "world_size": world_size,
@@ -194,6 +203,7 @@ class Loader:
         threads   1: as asked for
         prefetch  4 batches by now, 64 at most if need be: as many as 67.11 MB hold, two at least
         column    x: int64 [] of 'memory' to int64 []
+                  memory: it lies in memory
                   kernel 'move', 8 bytes in, 8 out
         verdict   nothing measured yet: no batch was taken
         """

@@ -51,8 +51,9 @@ def test_explain_names_each_choice_and_why(dataset: nf.Dataset) -> None:
     )
     assert lines[3].startswith("column    x: uint8 [32, 32, 3] of '")
     assert lines[3].endswith("x.npy' to float32 [3, 32, 32]")
-    assert lines[4].endswith("3,072 bytes in, 12,288 out")
-    assert lines[5] == "column    y: int64 [] of 'memory' to int64 []"
+    assert lines[4] == "          map: 100 % of its 196.61 kB lie in the page cache"
+    assert lines[5].endswith("3,072 bytes in, 12,288 out")
+    assert lines[6] == "column    y: int64 [] of 'memory' to int64 []"
     assert "threads   " in nf.Loader(dataset, 8).explain()
 
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use npyfeed::{Epoch, Loader, Next, Position, State, Uneven};
+use npyfeed::{Epoch, Io, Loader, Next, Position, State, Uneven};
 use numpy::PyArrayDescr;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -46,7 +46,7 @@ impl PyLoader {
         if let (Some(rank), Some(world_size)) = (may_wish("rank")?, may_wish("world_size")?) {
             builder = builder.shard(rank, world_size);
         }
-        builder = builder.uneven(uneven(&option("uneven")?)?);
+        builder = builder.uneven(uneven(&option("uneven")?)?).io(io(&option("io")?)?);
         let loader = builder.build().map_err(|error| to_python(py, error))?;
         Ok(PyLoader { loader })
     }
@@ -173,6 +173,16 @@ impl Drop for PyEpoch {
         let epoch = self.epoch.take();
         Python::try_attach(|py| py.detach(|| drop(epoch)));
     }
+}
+
+fn io(value: &Bound<'_, PyAny>) -> PyResult<Io> {
+    let name: Option<String> = value.extract().ok();
+    let known = Io::NAMES.into_iter().find(|(known, _)| name.as_deref() == Some(known));
+    known.map(|(_, io)| io).ok_or_else(|| {
+        let names = Io::NAMES.map(|(name, _)| format!("'{name}'")).join(", ");
+        let found = value.repr().map_or_else(|_| "something else".to_owned(), |repr| repr.to_string());
+        mismatch(value.py(), format!("cannot make a loader: expected io to be one of {names}, found {found}"))
+    })
 }
 
 fn uneven(value: &Bound<'_, PyAny>) -> PyResult<Uneven> {

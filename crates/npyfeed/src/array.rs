@@ -9,6 +9,7 @@ use npyfeed_io::{Memory, Mode, Source};
 use npyfeed_npy::{Descr, MAX_AXES, UnsupportedDescr, Version};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::io_choice::Lying;
 
 /// One array. Opening it has checked the header and mapped the bytes; none is read before it is used.
 ///
@@ -234,6 +235,23 @@ impl Array {
     /// What errors call it: the path of its file, or `"memory"`.
     pub fn name(&self) -> &str {
         self.0.source.name()
+    }
+
+    /// Where the bytes lie.
+    pub(crate) fn lying(&self) -> Lying {
+        match self.0.source.file() {
+            Some((file, offset)) => {
+                let start = offset + self.0.data_offset as u64;
+                Lying::File(Arc::clone(file), start..start + self.grid().span_bytes() as u64)
+            }
+            None if self.path().is_some() && self.0.origin.mode != Mode::ReadOnly => Lying::Map,
+            None => Lying::Memory,
+        }
+    }
+
+    /// Has the pages of a map that were read no longer count as this process's memory.
+    pub(crate) fn forget_resident(&self) {
+        self.0.source.forget_resident();
     }
 
     /// Where the bytes of the array end in what it was opened from; the next array of a file may begin there.

@@ -149,6 +149,16 @@ impl Error {
         self
     }
 
+    /// The same error once more, for another batch that it befell.
+    pub(crate) fn again(&self) -> Error {
+        let Inner { kind, message, path, cause } = &*self.0;
+        let cause = cause.as_ref().map(|cause| match cause.raw_os_error() {
+            Some(code) => std::io::Error::from_raw_os_error(code),
+            None => cause.kind().into(),
+        });
+        Error(Box::new(Inner { kind: *kind, message: message.clone(), path: path.clone(), cause }))
+    }
+
     /// What a program can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -18,7 +18,7 @@ pub(crate) fn explain(plan: &Plan, depth: usize, stats: &Stats) -> String {
     for (column, spec) in plan.columns.iter().zip(&plan.specs) {
         let row = &column.region.row;
         lines.push(format!(
-            "column    {}: {} {:?} of {} to {} {:?}",
+            "column    {}: {} {:?} of '{}' to {} {:?}",
             spec.name,
             row.dtype(),
             row.shape(),
@@ -26,6 +26,7 @@ pub(crate) fn explain(plan: &Plan, depth: usize, stats: &Stats) -> String {
             spec.dtype,
             spec.shape
         ));
+        lines.push(format!("          {}", column.choice.told()));
         lines.push(format!("          {}", column.way()));
     }
     lines.push(format!("verdict   {}", stats.verdict()));

@@ -45,6 +45,7 @@ mod error;
 mod explain;
 mod figures;
 mod inflated;
+mod io_choice;
 mod load_many;
 mod loader;
 mod open;
@@ -72,6 +73,7 @@ pub use batch::{Batch, BatchColumn, ColumnSpec};
 pub use dataset::{ColumnSource, Dataset, DatasetBuilder};
 pub use error::{Error, ErrorKind, Result};
 pub use inflated::DEFAULT_KEPT_BYTES;
+pub use io_choice::Io;
 pub use loader::{Epoch, Loader};
 pub use npyfeed_array::{
     ArrayView, ByteOrder, Dtype, Element, F8E4M3, F8E5M2, Framework, Grid, Kind, Layout, LayoutError,

@@ -223,8 +223,10 @@ impl Default for OpenOptions {
 /// Opens what a column names: an .npy file, `"file.npz:member"`, or a field of either, `"file.npy:field"`. A file of
 /// that whole name comes first.
 pub(crate) fn open_column(path: &Path) -> Result<Array> {
+    // What nobody can write to in memory may also be read from its file.
+    let options = OpenOptions::new().mode(Mode::ReadOnly);
     let Some((file, inside)) = file_and_inside(path) else {
-        return match OpenOptions::new().open(path)? {
+        return match options.open(path)? {
             Opened::Array(array) => Ok(array),
             Opened::Archive(archive) => {
                 let (path, names) = (path.display(), archive.listed());
@@ -235,7 +237,7 @@ pub(crate) fn open_column(path: &Path) -> Result<Array> {
             }
         };
     };
-    match OpenOptions::new().open(file)? {
+    match options.open(file)? {
         Opened::Array(array) => field_of(&array, inside),
         Opened::Archive(archive) => {
             let colons =

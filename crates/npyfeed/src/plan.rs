@@ -77,7 +77,7 @@ impl Plan {
         let mut columns = dataset
             .columns()
             .iter()
-            .map(|column| ColumnPlan::new(column, filled_at_most, prefetch.most + SPARE_BUFFERS))
+            .map(|column| ColumnPlan::new(column, filled_at_most, prefetch.most + SPARE_BUFFERS, options.io))
             .collect::<Result<Vec<_>>>()?;
         let moved_bytes: usize = columns.iter().map(|column| column.row_bytes() + column.slot_bytes()).sum();
         let cutting = choose_cutting(moved_bytes, filled_at_most);
@@ -105,6 +105,16 @@ impl Plan {
     /// What is left of an epoch at `position`.
     pub(crate) fn batches_from(&self, position: Position) -> Batches {
         Batches { start: position.sample, ..self.batches }
+    }
+
+    /// The largest request for bytes of a file that the columns may need, `least` if that is more.
+    pub(crate) fn request_bytes(&self, least: usize) -> usize {
+        let units = |column: &ColumnPlan| {
+            let portions = 0..self.cutting.portions;
+            portions.flat_map(|portion| column.units(portion).take(1)).map(|(_, bytes)| bytes.len()).max()
+        };
+        let read = self.columns.iter().filter(|column| column.choice.file().is_some());
+        read.filter_map(units).fold(least, usize::max)
     }
 
     /// What tells this order of this many samples from others.

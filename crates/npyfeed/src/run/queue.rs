@@ -57,6 +57,15 @@ enum Progress {
     Failed(Error),
 }
 
+/// What there is for a worker.
+enum Offer {
+    Piece(Piece),
+    /// As many batches are ahead as may be.
+    NoRoom,
+    /// The epoch has no more, or was left.
+    NoMore,
+}
+
 impl Queue {
     pub(super) fn new(plan: &Arc<Plan>, counters: &Arc<Counters>, batches: Batches) -> Queue {
         let state = State {
@@ -85,22 +94,39 @@ impl Queue {
     pub(super) fn take_piece(&self) -> Option<Piece> {
         let mut state = self.lock();
         loop {
+            match self.offer(&mut state) {
+                Offer::Piece(piece) => return Some(piece),
+                Offer::NoMore => return None,
+                Offer::NoRoom => state = self.sleep_for_room(state),
+            }
+        }
+    }
+
+    /// A worker asks for more to fill while it waits for bytes, and does not sleep for it.
+    pub(super) fn try_piece(&self) -> Option<Piece> {
+        match self.offer(&mut self.lock()) {
+            Offer::Piece(piece) => Some(piece),
+            Offer::NoMore | Offer::NoRoom => None,
+        }
+    }
+
+    fn offer(&self, state: &mut State) -> Offer {
+        loop {
             if state.is_stopped {
-                return None;
+                return Offer::NoMore;
             }
             if let Some(piece) = state.open.as_ref().and_then(Slots::claim) {
-                return Some(piece);
+                return Offer::Piece(piece);
             }
             state.open = None;
             let begun = state.begun();
             if begun >= state.end {
-                return None;
+                return Offer::NoMore;
             }
-            if state.batches.len() < state.depth {
-                self.begin(&mut state, begun);
-            } else {
-                state = self.sleep_for_room(state);
+            if state.batches.len() >= state.depth {
+                return Offer::NoRoom;
             }
+            self.begin(state, begun);
         }
     }
 
