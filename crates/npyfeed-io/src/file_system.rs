@@ -24,6 +24,7 @@ pub struct FileSystem {
 const UNKNOWN: FileSystem = FileSystem { name: "unknown", reach: Reach::Local };
 
 /// The numbers are those of `<linux/magic.h>` and of statfs(2).
+#[cfg(any(target_os = "linux", test))]
 const TABLE: &[(u64, &str, Reach)] = &[
     // ext2 and ext3 have the same number, and are read by the same code.
     (0xef53, "ext4", Reach::Local),
@@ -75,6 +76,7 @@ impl FileSystem {
         UNKNOWN
     }
 
+    #[cfg(any(target_os = "linux", test))]
     fn numbered(magic: u64) -> FileSystem {
         let row = TABLE.iter().find(|row| row.0 == magic);
         row.map_or(UNKNOWN, |&(_, name, reach)| FileSystem { name, reach })

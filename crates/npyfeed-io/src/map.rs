@@ -217,6 +217,54 @@ mod tests {
         assert!(source.memory().is_none());
     }
 
+    #[test]
+    fn only_bytes_that_nobody_can_have_written_to_are_those_of_the_file() {
+        let file = file_of(b"abc");
+        let source = opened(file.path(), Mode::ReadOnly);
+        let (behind, offset) = source.file().unwrap();
+        assert_eq!((behind.path(), behind.len_bytes(), offset), (file.path(), 3, 0));
+        for mode in [Mode::CopyOnWrite, Mode::ReadWrite] {
+            assert!(opened(file.path(), mode).file().is_none());
+        }
+    }
+
+    #[test]
+    fn forgetting_pages_loses_nothing_that_was_written() {
+        let file = file_of(&[1; 1 << 20]);
+        for mode in [Mode::CopyOnWrite, Mode::ReadOnly, Mode::ReadWrite] {
+            let source = opened(file.path(), mode);
+            let mut expected = std::fs::read(file.path()).unwrap();
+            if let Some(memory) = source.memory() {
+                // SAFETY: the first byte of a live, writable map that nobody reads meanwhile.
+                unsafe { memory.cast::<u8>().write(b'X') };
+                expected[0] = b'X';
+            }
+            source.forget_resident();
+            assert!(source.bytes() == expected, "{mode:?}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn pages_that_were_forgotten_are_not_ours_any_more() {
+        /// `Rss` of the map at `address`, in `proc_pid_smaps(5)`.
+        fn resident_kibibytes(address: usize) -> String {
+            let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+            let from = maps.find(&format!("\n{address:x}-")).unwrap();
+            let line = maps[from..].lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+            line.trim().to_owned()
+        }
+        let file = file_of(&[1; 1 << 20]);
+        let source = opened(file.path(), Mode::ReadOnly);
+        assert!(source.bytes().iter().all(|&byte| byte == 1));
+        let address = source.bytes().as_ptr().addr();
+        assert_eq!(resident_kibibytes(address), "1024 kB");
+        source.forget_resident();
+        assert_eq!(resident_kibibytes(address), "0 kB");
+        assert!(source.bytes().iter().all(|&byte| byte == 1));
+        source.check().unwrap();
+    }
+
     #[cfg(target_os = "linux")]
     mod changed {
         use super::*;

@@ -37,6 +37,7 @@ pub struct ReadFile {
 
 /// A descriptor of a file whose reads go past the page cache.
 #[derive(Debug)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there is none"))]
 pub struct DirectFile {
     pub(crate) file: File,
     /// What offsets, lengths and addresses of reads are multiples of, in bytes; a power of two.
@@ -49,6 +50,7 @@ pub struct DirectFile {
 pub struct NoDirect(String);
 
 /// What direct reads are aligned to where the system does not say: every disk's block divides it.
+#[cfg(target_os = "linux")]
 pub(crate) const BLOCK_BYTES: usize = 4096;
 
 impl ReadFile {

@@ -8,7 +8,6 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 
 use memmap2::{MmapOptions, MmapRaw};
@@ -56,6 +55,8 @@ struct Cachestat {
 
 #[cfg(target_os = "linux")]
 fn cached_pages(file: &File, range: &Range<u64>) -> Option<u64> {
+    use std::os::fd::AsRawFd;
+
     /// The same on every architecture but alpha.
     const CACHESTAT: libc::c_long = 451;
     let asked = CachestatRange { offset: range.start, len_bytes: range.end - range.start };

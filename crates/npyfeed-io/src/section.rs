@@ -59,7 +59,7 @@ impl Source for Section {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Memory;
+    use crate::{MappedFile, Memory, Mode, RegularFile};
 
     #[test]
     fn a_section_is_the_bytes_where_they_lie() {
@@ -71,5 +71,19 @@ mod tests {
         assert!(Section::new("beyond".to_owned(), Arc::clone(&whole), 3..5).is_none());
         let reading = Arc::new(Memory::from(vec![1]));
         assert!(Section::new("read-only".to_owned(), reading, 0..1).unwrap().memory().is_none());
+    }
+
+    #[test]
+    fn a_section_of_a_file_says_where_in_it_it_begins() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"0123456789").unwrap();
+        let opened = RegularFile::open(file.path(), Mode::ReadOnly).unwrap();
+        let whole: Arc<dyn Source> = Arc::new(MappedFile::new(opened).unwrap());
+        let half: Arc<dyn Source> = Arc::new(Section::new("half".to_owned(), whole, 5..10).unwrap());
+        let section = Section::new("end".to_owned(), half, 2..5).unwrap();
+        let (behind, offset) = section.file().unwrap();
+        let mut bytes = [0; 3];
+        behind.read_at(&mut bytes, offset).unwrap();
+        assert_eq!(&bytes, section.bytes());
     }
 }

@@ -72,6 +72,8 @@ impl Uring {
     /// # Errors
     /// [`Refused`], which says why in a sentence.
     pub fn new(max_request_bytes: usize, budget_bytes: usize) -> Result<Uring, Refused> {
+        // A ring that can be made and not be used is found out before anything depends on it.
+        Uring::probe()?;
         // Up to a block before what is wanted, and up to one after it.
         let slot_bytes = max_request_bytes.next_multiple_of(BLOCK_BYTES) + 2 * BLOCK_BYTES;
         if u32::try_from(slot_bytes).is_err() {

@@ -289,10 +289,15 @@ impl Ring {
         let (slots, outstanding) = (&mut *self.slots, &mut self.outstanding);
         for completion in self.queues.completion() {
             let (slot, step) = parse_ticket(completion.user_data());
-            let left = &mut slots[usize::from(slot)].outstanding;
-            *left -= 1;
+            let held = &mut slots[usize::from(slot)];
+            held.outstanding -= 1;
             *outstanding -= 1;
-            see(Done { slot, step, result: completion.result(), is_last: *left == 0 });
+            let is_last = held.outstanding == 0;
+            if is_last {
+                // A reader that is idle keeps no file open.
+                held.target = Target::None;
+            }
+            see(Done { slot, step, result: completion.result(), is_last });
         }
     }
 
