@@ -71,6 +71,7 @@ fn passes() -> Vec<(String, Pass)> {
         }
     }
     found.extend(in_double());
+    found.extend(clipped());
     for (source, arrangement) in [
         (Dtype::F32, Arrangement::Planar),
         (Dtype::F32, Arrangement::Interleaved),
@@ -83,6 +84,28 @@ fn passes() -> Vec<(String, Pass)> {
         ));
     }
     found
+}
+
+/// Clips, and integers out.
+fn clipped() -> Vec<(String, Pass)> {
+    let clip = Step::Clip { least: 0.0, greatest: 50.0 };
+    let pass = |name, source, output, steps| {
+        let (_, pass) = planar("", source, output, vec![]);
+        (format!("{source} to {output}, {name}"), Pass { steps, ..pass })
+    };
+    let scaled = |dtype| vec![clip.clone(), Step::Cast(dtype), Step::Divide(vec![400.0])];
+    let to = |dtype| vec![clip.clone(), Step::Cast(dtype)];
+    vec![
+        pass("clip", Dtype::F32, Dtype::F32, vec![clip.clone()]),
+        pass("clip, divide", Dtype::I16, Dtype::F32, scaled(Dtype::F32)),
+        pass("clip", Dtype::F32, Dtype::U8, to(Dtype::U8)),
+        pass("clip", Dtype::F64, Dtype::U8, to(Dtype::U8)),
+        pass("clip", Dtype::I16, Dtype::U8, to(Dtype::U8)),
+        pass("clip", Dtype::U16, Dtype::U8, to(Dtype::U8)),
+        pass("clip", Dtype::I32, Dtype::U8, to(Dtype::U8)),
+        pass("clip", Dtype::F32, Dtype::I16, to(Dtype::I16)),
+        pass("clip", Dtype::F32, Dtype::I32, to(Dtype::I32)),
+    ]
 }
 
 /// What is computed in f64, to f64; and integers to wider ones.
