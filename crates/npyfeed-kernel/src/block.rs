@@ -11,7 +11,7 @@ use crate::moves::Run;
 use crate::number::{Number, Truth, with_element};
 use crate::pass::{Pass, Step};
 use crate::single::{load_single, store_single};
-use crate::stage::{Held, Stage, Stages, round_to_bf16, round_to_f16};
+use crate::stage::{Held, Stage, Stages, clipped, round_to_bf16, round_to_f16, whole_double};
 use crate::walk::{Aligned, BLOCK_ELEMENTS, Blocks, To, Way, load, store, store_as_held};
 
 /// The loops chosen for one pass.
@@ -86,7 +86,7 @@ impl Blocks for Block {
                 Stage::Double(operation) => operation.apply(channel, double),
                 Stage::Bound(least, greatest) => {
                     for x in &mut *whole {
-                        *x = (*x).clamp(*least, *greatest);
+                        *x = clipped(*x, *least, *greatest);
                     }
                 }
                 Stage::RoundToF16 => round_to_f16(single),
@@ -154,18 +154,18 @@ fn load_whole(dtype: Dtype, is_swapped: bool, source: &[u8], registers: &mut [i6
 }
 
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what truncation means")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in the range of the output")]
 fn store_double(dtype: Dtype, registers: &[f64], to: To<'_>) {
     match dtype {
         Dtype::F64 => store_as_held(registers, to),
-        Dtype::U8 => store(registers, to, |x| x as u8),
-        Dtype::I8 => store(registers, to, |x| x as i8),
-        Dtype::U16 => store(registers, to, |x| x as u16),
-        Dtype::I16 => store(registers, to, |x| x as i16),
-        Dtype::I32 => store(registers, to, |x| x as i32),
-        Dtype::I64 => store(registers, to, |x| x as i64),
-        Dtype::U32 => store(registers, to, |x| x as u32),
-        Dtype::U64 => store(registers, to, |x| x as u64),
+        Dtype::U8 => store(registers, to, |x| whole_double(x) as u8),
+        Dtype::I8 => store(registers, to, |x| whole_double(x) as i8),
+        Dtype::U16 => store(registers, to, |x| whole_double(x) as u16),
+        Dtype::I16 => store(registers, to, |x| whole_double(x) as i16),
+        Dtype::I32 => store(registers, to, |x| whole_double(x) as i32),
+        Dtype::I64 => store(registers, to, whole_double),
+        Dtype::U32 => store(registers, to, |x| whole_double(x) as u32),
+        Dtype::U64 => store(registers, to, |x| whole_double(x) as u64),
         Dtype::Bool
         | Dtype::F8E4M3
         | Dtype::F8E5M2

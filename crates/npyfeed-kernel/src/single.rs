@@ -15,7 +15,7 @@ use crate::halves::{f16_to_f32, f32_to_bf16, f32_to_f16};
 use crate::moves::Run;
 use crate::number::{Number, Truth, with_element};
 use crate::pass::Pass;
-use crate::stage::{Held, Operation, Stage, Stages, round_to_bf16, round_to_f16};
+use crate::stage::{Held, Operation, Stage, Stages, round_to_bf16, round_to_f16, whole_single};
 use crate::walk::{Aligned, BLOCK_ELEMENTS, Blocks, To, Way, load, store, store_as_held};
 
 /// The loops chosen for one pass.
@@ -102,22 +102,22 @@ pub(crate) fn load_single(dtype: Dtype, is_swapped: bool, source: &[u8], registe
     }
 }
 
-/// f32 as the elements of an output: a float, or an integer of up to 16 bits, towards zero and within its range.
+/// f32 as the elements of an output; integers are whole numbers already.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what truncation means")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in the range of the output")]
 pub(crate) fn store_single(dtype: Dtype, registers: &[f32], to: To<'_>) {
     match dtype {
         Dtype::F32 => store_as_held(registers, to),
         Dtype::F16 => store(registers, to, f32_to_f16),
         Dtype::Bf16 => store(registers, to, f32_to_bf16),
-        Dtype::U8 => store(registers, to, |x| x as u8),
-        Dtype::I8 => store(registers, to, |x| x as i8),
-        Dtype::U16 => store(registers, to, |x| x as u16),
-        Dtype::I16 => store(registers, to, |x| x as i16),
-        Dtype::I32 => store(registers, to, |x| x as i32),
-        Dtype::I64 => store(registers, to, |x| x as i64),
-        Dtype::U32 => store(registers, to, |x| x as u32),
-        Dtype::U64 => store(registers, to, |x| x as u64),
+        Dtype::U8 => store(registers, to, |x| whole_single(x) as u8),
+        Dtype::I8 => store(registers, to, |x| whole_single(x) as i8),
+        Dtype::U16 => store(registers, to, |x| whole_single(x) as u16),
+        Dtype::I16 => store(registers, to, |x| whole_single(x) as i16),
+        Dtype::I32 => store(registers, to, whole_single),
+        Dtype::I64 => store(registers, to, |x| i64::from(whole_single(x))),
+        Dtype::U32 => store(registers, to, |x| whole_single(x) as u32),
+        Dtype::U64 => store(registers, to, |x| whole_single(x) as u64),
         Dtype::Bool | Dtype::F8E4M3 | Dtype::F8E5M2 | Dtype::F64 | Dtype::C64 | Dtype::C128 => {
             unreachable!("nothing that is held in f32 is stored as {dtype}")
         }

@@ -1,8 +1,8 @@
 //! The steps of a pass as operations on blocks of registers, planned once.
 //!
 //! An element is held in f32, in f64 or as a whole number. Integers of 16 bits are exact in f32 and those of 32
-//! bits in f64, so they stay there between the steps of a chain: only integers that nobody casts to a float are held
-//! whole. Every operation rounds as the step that it is, so nothing has to be proven, but for one: division by a
+//! bits in f64, so that is what they are held in: only wider ones that nobody casts to a float at once, and those that
+//! are merely widened, are held whole. Every operation rounds as the step that it is, so nothing has to be proven, but for one: division by a
 //! power of two whose reciprocal is a normal number is multiplication by it, since both round the same real number.
 
 use std::ops::{Div, Mul, Sub};
@@ -53,8 +53,8 @@ pub(crate) enum Operation<F> {
     Subtract(Vec<F>),
     /// To the nearest between the two; NaN stays.
     Clip(F, F),
-    /// The whole number towards zero, then the nearest between the two; 0 for NaN.
-    Truncate(i32, i32),
+    /// The nearest between the two, then the whole number towards zero; 0 for NaN.
+    Truncate(F, F),
 }
 
 /// The floats that are computed with.
@@ -64,11 +64,12 @@ pub(crate) trait Float:
     fn of(number: f64, dtype: Dtype) -> Self;
     /// What multiplying by gives the same as dividing by this number, if it is a power of two.
     fn reciprocal_of_power(self) -> Option<Self>;
-    fn truncated(self, least: i32, greatest: i32) -> Self;
+    /// The nearest to it between two whole numbers, then the whole number towards zero; 0 for NaN.
+    fn truncated(self, least: Self, greatest: Self) -> Self;
 }
 
 macro_rules! float {
-    ($float:ty, $of:expr) => {
+    ($float:ty, $of:expr, $whole_from:expr) => {
         impl Float for $float {
             fn of(number: f64, dtype: Dtype) -> Self {
                 $of(dtype, number)
@@ -80,22 +81,43 @@ macro_rules! float {
                 (is_power && self.is_normal() && self.recip().is_normal()).then(|| self.recip())
             }
 
+            // A cast by `as` ends at the same numbers, but compilers make no vector code of it.
             #[inline(always)]
-            #[allow(
-                clippy::cast_possible_truncation,
-                clippy::cast_precision_loss,
-                clippy::cast_lossless,
-                reason = "towards zero, within bounds that the float has; NaN to 0, as `as` does"
-            )]
-            fn truncated(self, least: i32, greatest: i32) -> Self {
-                (self as i32).clamp(least, greatest) as $float
+            fn truncated(self, least: Self, greatest: Self) -> Self {
+                /// From here on every number is whole: adding it rounds what is less to whole numbers.
+                const WHOLE_FROM: $float = $whole_from;
+                // A NaN is greater than nothing, and its bits are cleared in the end.
+                let x = if self > least { self } else { least };
+                let x = if x < greatest { x } else { greatest };
+                let magnitude = x.abs();
+                let nearest = (magnitude + WHOLE_FROM) - WHOLE_FROM;
+                let whole = nearest - if nearest > magnitude { 1.0 } else { 0.0 };
+                // No integer is -0.
+                let whole = whole.copysign(x) + 0.0;
+                let kept = if self.is_nan() { 0 } else { !0 };
+                <$float>::from_bits(whole.to_bits() & kept)
             }
         }
     };
 }
 
-float!(f32, single_number);
-float!(f64, |_, number| number);
+float!(f32, single_number, 8_388_608.0);
+float!(f64, |_, number| number, 4_503_599_627_370_496.0);
+
+/// A whole number of up to 22 bits and a sign.
+#[inline(always)]
+pub(crate) fn whole_single(x: f32) -> i32 {
+    /// Added to a whole number, it leaves that in the lower bits.
+    const LIFT: f32 = 12_582_912.0;
+    (x + LIFT).to_bits().cast_signed() - LIFT.to_bits().cast_signed()
+}
+
+/// A whole number of up to 51 bits and a sign.
+#[inline(always)]
+pub(crate) fn whole_double(x: f64) -> i64 {
+    const LIFT: f64 = 6_755_399_441_055_744.0;
+    (x + LIFT).to_bits().cast_signed() - LIFT.to_bits().cast_signed()
+}
 
 impl Stages {
     /// For a checked pass whose elements are computed with.
@@ -105,6 +127,7 @@ impl Stages {
             Some(Step::Cast(to)) if to.is_float() => held_as(*to),
             _ if pass.source.is_float() => held_as(pass.source),
             Some(_) if pass.source.item_bytes() <= 2 => Held::Single,
+            Some(_) if pass.source.item_bytes() <= 4 => Held::Double,
             Some(_) | None => Held::Whole,
         };
         let mut planning = Stages { loaded, between: Vec::new(), stored: loaded };
@@ -112,9 +135,7 @@ impl Stages {
         for step in &pass.steps {
             dtype = planning.add(step, dtype);
         }
-        if dtype == pass.output {
-            planning.leave_to_the_store(dtype);
-        }
+        planning.leave_to_the_store(pass.output);
         planning
     }
 
@@ -127,7 +148,7 @@ impl Stages {
                 return *to;
             }
             Step::Cast(to) => {
-                self.truncate(*to);
+                self.truncate(dtype, *to);
                 return *to;
             }
             Step::Clip { least, greatest } => self.clip((*least, *greatest), dtype),
@@ -149,15 +170,22 @@ impl Stages {
         }
     }
 
-    fn truncate(&mut self, to: Dtype) {
+    /// Integers need only be brought between the ends of the others.
+    fn truncate(&mut self, from: Dtype, to: Dtype) {
+        let (least, greatest) = truncated_range(to);
+        if !from.is_float() {
+            return self.clip((least.into(), greatest.into()), from);
+        }
         if self.stored == Held::Single && to.item_bytes() > 2 {
             self.hold(Held::Double);
         }
-        let (least, greatest) = truncated_range(to);
-        self.between.push(match self.stored {
-            Held::Whole => Stage::Bound(least.into(), greatest.into()),
-            Held::Single => Stage::Single(Operation::Truncate(least, greatest)),
-            Held::Double => Stage::Double(Operation::Truncate(least, greatest)),
+        self.between.push(if self.stored == Held::Double {
+            Stage::Double(Operation::Truncate(least.into(), greatest.into()))
+        } else {
+            Stage::Single(Operation::Truncate(
+                single_number(to, least.into()),
+                single_number(to, greatest.into()),
+            ))
         });
     }
 
@@ -196,18 +224,10 @@ impl Stages {
         }
     }
 
-    /// The store rounds and truncates to the dtype of the output by itself.
+    /// The store rounds to 16-bit floats by itself.
     fn leave_to_the_store(&mut self, output: Dtype) {
-        let stored = match self.between.last() {
-            Some(Stage::RoundToF16) => output == Dtype::F16,
-            Some(Stage::RoundToBf16) => output == Dtype::Bf16,
-            // A float after it may be no stage of its own.
-            Some(Stage::Single(Operation::Truncate(..)) | Stage::Double(Operation::Truncate(..))) => {
-                !output.is_float()
-            }
-            Some(Stage::Single(_) | Stage::Double(_) | Stage::Bound(..) | Stage::Hold(..)) | None => false,
-        };
-        if stored {
+        let stored = rounding(output);
+        if stored.is_some() && self.between.last() == stored.as_ref() {
             self.between.pop();
         }
     }
