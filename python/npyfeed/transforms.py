@@ -18,6 +18,7 @@ from npyfeed.errors import MismatchError
 __all__ = [
     "AddChannel",
     "CenterSpatialCrop",
+    "Clip",
     "Normalize",
     "RandSpatialCrop",
     "SpatialCrop",
@@ -50,9 +51,12 @@ class ToTensor(Transform):
 class ToDtype(Transform):
     """Another dtype: a name, a NumPy dtype or a torch dtype.
 
-    With `scale=True` integers become floats, divided by the greatest value of their dtype. Casts that
-    could lose values (float to integer, to a narrower integer) are refused when the dataset is built.
-    Source: `torchvision.transforms.v2.ToDtype`.
+    With `scale=True` integers become floats, divided by the greatest value of their dtype, and floats
+    from 0 to 1 become uint8. Casts that could lose values (float to integer, to a narrower integer) are
+    refused when the dataset is built, unless `Clip` right before them bounds the values; then fractions
+    are cut off, and NaN becomes 0.
+    Source: `torchvision.transforms.v2.ToDtype`. One number differs: 1 in float16 and bfloat16 scaled to
+    uint8 is 255, where torchvision gets 256, which is no uint8.
 
     >>> ToDtype("float32", scale=True)
     ToDtype(dtype='float32', scale=True)
@@ -141,12 +145,38 @@ class RandSpatialCrop(Transform):
         object.__setattr__(self, "roi_size", _lengths(roi_size))
 
 
+@dataclasses.dataclass(frozen=True)
+class Clip(Transform):
+    """What is less than `min` becomes `min`, what is greater than `max` becomes `max`; NaN stays NaN.
+
+    The dtype stays. Bounds of integers are whole numbers; a bound beyond their range does nothing.
+    Source: `torch.clamp`.
+
+    >>> [Clip(-1000, 3000), ToDtype("int16")]
+    [Clip(min=-1000.0, max=3000.0), ToDtype(dtype='int16', scale=False)]
+    """
+
+    min: float
+    max: float
+
+    def __init__(self, min: SupportsFloat, max: SupportsFloat) -> None:  # noqa: A002, torch.clamp's names
+        object.__setattr__(self, "min", _bound(min))
+        object.__setattr__(self, "max", _bound(max))
+
+
 def dtype_name(dtype: object) -> str:
     """`"float32"` from itself, `numpy.float32`, `numpy.dtype("float32")` or `torch.float32`."""
     name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None)
     if name is None:
         name = getattr(dtype, "__name__", None) or str(dtype)
     return str(name).removeprefix("torch.")
+
+
+def _bound(number: SupportsFloat) -> float:
+    bound = float(number)
+    if isinstance(number, int) and number != bound:
+        raise ValueError(f"Clip: {number} is not exact as a float64; expected a bound below 2**53")
+    return bound
 
 
 def _floats(numbers: SupportsFloat | Iterable[SupportsFloat]) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ pub enum Transform {
     /// Source: `torchvision.transforms.ToTensor` for an ndarray.
     ToTensor,
     /// Another dtype. With `scale`, integers become floats between 0 (or -1) and 1: they are divided by
-    /// the greatest value of their dtype.
+    /// the greatest value of their dtype, and floats between 0 and 1 become u8.
     ///
     /// Source: `torchvision.transforms.v2.ToDtype`.
     ToDtype {
@@ -58,6 +58,16 @@ pub enum Transform {
         /// Its length along each axis; 0: the whole axis.
         size: Vec<usize>,
     },
+    /// What is less than `min` becomes `min`, what is greater than `max` becomes `max`; NaN stays NaN. After it a cast
+    /// to integers between which the bounds lie loses nothing but fractions.
+    ///
+    /// Source: `torch.clamp`.
+    Clip {
+        /// The least that comes out.
+        min: f64,
+        /// The greatest that comes out.
+        max: f64,
+    },
 }
 
 impl Transform {
@@ -71,6 +81,7 @@ impl Transform {
             Transform::SpatialCrop { .. } => "SpatialCrop",
             Transform::CenterSpatialCrop { .. } => "CenterSpatialCrop",
             Transform::RandSpatialCrop { .. } => "RandSpatialCrop",
+            Transform::Clip { .. } => "Clip",
         }
     }
 }
