@@ -69,6 +69,9 @@ class Loader:
     >>> later.load_state_dict(loader.state_dict())
     >>> [batch.x.tolist() for batch in later]
     [[4, 5, 6], [7, 8, 9]]
+
+    A pickle of a loader carries its dataset (paths), its options and where it stands, and becomes a loader
+    with threads of its own that goes on from there.
     """
 
     def __init__(
@@ -106,9 +109,7 @@ class Loader:
             )
         self.dataset = dataset
         self.sampler = _chosen_sampler(sampler, shuffle=shuffle)
-        self.batch_size = batch_size
-        self.drop_last = drop_last
-        self._options: _native.LoaderOptions = {
+        options: _native.LoaderOptions = {
             "batch_size": batch_size,
             "order": self.sampler._order,  # noqa: SLF001, as below
             "seed": seed,
@@ -121,8 +122,16 @@ class Loader:
             "world_size": world_size,
             "uneven": uneven,
         }
+        self._build(options, as_dict=as_dict)
+
+    def _build(self, options: "_native.LoaderOptions", *, as_dict: bool) -> None:
+        """The engine's loader over `self.dataset`."""
+        self.batch_size = options["batch_size"]
+        self.drop_last = options["drop_last"]
+        self._options = options
+        self._as_dict = as_dict
         self._finish = self._finisher(as_dict=as_dict)
-        self._native = _native.Loader(dataset._native, self._options)  # noqa: SLF001, the two are one house
+        self._native = _native.Loader(self.dataset._native, options)  # noqa: SLF001, the two are one house
 
     def __iter__(self) -> Iterator[Any]:
         """The next epoch. Its threads end with it, and with the iterator if that is dropped before."""
@@ -175,10 +184,10 @@ class Loader:
         """What has been done so far."""
         return Stats(**self._native.stats())
 
-    def __reduce__(self) -> Any:  # noqa: ANN401, it never returns
-        raise UnsupportedError(
-            "a loader cannot be pickled: its workers are threads; make it in the process that uses it"
-        )
+    def __reduce__(self) -> tuple[Any, ...]:
+        options = {**self._options, "order": None}  # the sampler has it
+        made_of = (self.dataset, self.sampler, options, self._as_dict)
+        return _made_again, (type(self), made_of, self.state_dict())
 
     def __repr__(self) -> str:
         chosen = {"threads": self._native.threads, "prefetch": self._native.prefetch}
@@ -195,6 +204,20 @@ class Loader:
             return lambda arrays: dict(zip(columns, arrays, strict=True))
         make: Callable[[tuple[Any, ...]], Any] = self.dataset.batch_type._make
         return make
+
+
+def _made_again(
+    loader_type: type[Loader],
+    made_of: tuple[Dataset, Sampler, dict[str, Any], bool],
+    state: dict[str, int],
+) -> Loader:
+    """A loader out of its pickle: it stands where the other one stood, and has threads of its own."""
+    loader = loader_type.__new__(loader_type)
+    loader.dataset, loader.sampler, options, as_dict = made_of
+    chosen: Any = {**options, "order": loader.sampler._order}  # noqa: SLF001, the two are one house
+    loader._build(chosen, as_dict=as_dict)  # noqa: SLF001, made here
+    loader.load_state_dict(state)
+    return loader
 
 
 def _chosen_sampler(sampler: Sampler | None, *, shuffle: bool) -> Sampler:

@@ -31,7 +31,7 @@ mod memory;
 mod section;
 mod source;
 
-pub use file::{Mode, OpenError, RegularFile};
+pub use file::{Mode, OpenError, RegularFile, Stamp};
 pub use map::MappedFile;
 pub use memory::Memory;
 pub use section::Section;
