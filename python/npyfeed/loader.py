@@ -1,4 +1,45 @@
-"""Batches of a dataset, epoch after epoch, as NumPy arrays."""
+"""Batches of a dataset, epoch after epoch, as NumPy arrays.
+
+# Contract: the life of a loader
+
+What the engine promises of one epoch is above its code, in `crates/npyfeed/src/run/mod.rs`. This is what a
+Python program sees. Behind each clause: the test that holds it, in `python/tests`.
+
+1. Normal end. After the last batch `StopIteration`, at every further call; its threads have ended.
+   (`test_loader.py::test_no_thread_outlives_a_break_an_exception_or_an_end`)
+2. Early break, or an exception in the loop. When the iterator dies, its workers finish the piece they are
+   in (about 2 MB, or one sample) and end; meanwhile other Python threads run.
+   (`test_no_thread_outlives_a_break_an_exception_or_an_end`,
+   `test_other_threads_run_while_the_consumer_waits`)
+3. Failure. An error while a batch is filled, or a panic of a worker, is raised in place of that batch,
+   after the batches before it, and ends the epoch; the loader can begin another. (`test_changed_files.py`;
+   the Rust tests of `run/` and `loader.rs` for panics)
+4. Drop, at any moment. No thread, descriptor, mapping or buffer stays behind. Batches that are held stay
+   valid, and hold their own memory only. (`test_life_cycle.py::test_ten_thousand_loaders_leave_nothing`)
+5. Two iterators at once are two epochs, each with threads of its own; neither disturbs the other. The state
+   of the loader is that of the one made last.
+   (`test_life_cycle.py::test_two_iterators_at_once_do_not_disturb_each_other`)
+6. Fork. In the child, loaders and iterators of the parent refuse (RuntimeError) and may be dropped;
+   datasets work, and so do new loaders over them. Nothing waits for a thread that did not follow.
+   (`test_loader.py::test_in_a_forked_child_old_loaders_refuse_and_a_new_one_works`,
+   `test_life_cycle.py::test_a_forked_process_makes_a_loader_over_its_parents_dataset`)
+7. Spawn, forkserver and pickling. A pickle carries paths, options and where the loop stands, never elements
+   of a file; the loader made of it has threads of its own and gives the same bytes. A file that is another
+   by then is an `OSError`. (`test_pickle.py`)
+8. The interpreter's exit, with epochs running and batches alive anywhere, neither hangs nor crashes, and
+   the exit code is the program's. (`test_life_cycle.py::test_the_interpreter_ends_with_loaders_running`)
+9. Ctrl-C is answered within 100 ms while a batch is waited for, a member inflated, an array copied or
+   samples stacked; no batch is lost by it. Not so: a sample drawn without replacement from many millions
+   (sorted at `iter`), `flush` to a slow disk, and a system call that hangs (a dead network disk).
+   (`test_loader.py::test_ctrl_c_is_answered_while_the_consumer_waits`,
+   `test_life_cycle.py::test_ctrl_c_is_answered_within_100_ms_whatever_is_being_done`)
+10. Threads, with and without the interpreter's lock. A loader and its iterators may be shared: each batch
+   goes to one thread, an error to one, the end to all. Arrays and archives may be used while another thread
+   closes them: then they are open or closed, nothing between.
+   (`test_life_cycle.py::test_threads_that_share_an_iterator_get_each_batch_once`,
+   `test_an_error_in_a_shared_iterator_reaches_one_thread_and_ends_it_for_all`,
+   `test_threads_use_arrays_archives_and_loaders_while_others_close_them`)
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
