@@ -71,6 +71,11 @@ impl RegularFile {
         Ok(RegularFile { path: path.to_owned(), file, metadata, mode })
     }
 
+    /// What the file was like when it was opened.
+    pub fn stamp(&self) -> Stamp {
+        Stamp::of(&self.metadata)
+    }
+
     /// The size in bytes, when it was opened.
     pub fn len_bytes(&self) -> u64 {
         self.metadata.len()
@@ -83,21 +88,23 @@ impl RegularFile {
     pub fn read(&self, bytes: &mut [u8]) -> Result<(), ChangeError> {
         let read = self.file.read_exact_at(bytes, 0);
         // What has happened to the file says more than that its end came too early.
-        Stamp::of(&self.metadata).check(&self.file, self.mode)?;
+        self.stamp().check(&self.file, self.mode)?;
         Ok(read?)
     }
 }
 
 /// What tells one content of a file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    pub(crate) len_bytes: u64,
-    /// `None` where the system does not know.
-    pub(crate) modified: Option<SystemTime>,
+pub struct Stamp {
+    /// Its size.
+    pub len_bytes: u64,
+    /// When it was last written to. `None` where the system does not know.
+    pub modified: Option<SystemTime>,
 }
 
 impl Stamp {
-    pub(crate) fn of(metadata: &Metadata) -> Stamp {
+    /// The stamp of the file that `metadata` is of.
+    pub fn of(metadata: &Metadata) -> Stamp {
         Stamp { len_bytes: metadata.len(), modified: metadata.modified().ok() }
     }
 

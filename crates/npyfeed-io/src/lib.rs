@@ -38,7 +38,7 @@ mod residency;
 mod section;
 mod source;
 
-pub use file::{Mode, OpenError, RegularFile};
+pub use file::{Mode, OpenError, RegularFile, Stamp};
 pub use file_system::{FileSystem, Reach};
 pub use map::MappedFile;
 pub use memory::Memory;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use npyfeed_io::{ChangeError, OpenError};
+use npyfeed_io::{ChangeError, OpenError, Stamp};
 use npyfeed_npy::{ArchiveError, HeaderError};
 
 /// A result whose error is [`Error`].
@@ -103,6 +103,20 @@ impl Error {
             ChangeError::Io(cause) => cause,
         };
         Error(Box::new(Inner { kind: ErrorKind::Io, message, path: None, cause: Some(cause) }))
+    }
+
+    /// The file to be opened again is not what it was.
+    pub(crate) fn other_file(path: &Path, expected: Stamp, found: Stamp) -> Error {
+        let later = if found.len_bytes == expected.len_bytes { " of another date" } else { "" };
+        let message = format!(
+            "cannot open '{}' again: it was written to or replaced since: expected the {} bytes that were opened, \
+             found {} bytes{later} (open it anew by its path)",
+            path.display(),
+            expected.len_bytes,
+            found.len_bytes
+        );
+        let cause = Some(std::io::ErrorKind::StaleNetworkFileHandle.into());
+        Error(Box::new(Inner { kind: ErrorKind::Io, message, path: None, cause })).on(path)
     }
 
     /// The system refused to create, write or rename a file.

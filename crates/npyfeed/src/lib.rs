@@ -54,6 +54,7 @@ mod packed;
 mod plan;
 mod pool;
 mod region;
+mod reopen;
 mod rows;
 mod run;
 mod sample_element;
@@ -79,7 +80,7 @@ pub use npyfeed_array::{
     ArrayView, ByteOrder, Dtype, Element, F8E4M3, F8E5M2, Framework, Grid, Kind, Layout, LayoutError,
     MemoryOrder, UnknownDtype,
 };
-pub use npyfeed_io::{Memory, Mode};
+pub use npyfeed_io::{Memory, Mode, Stamp};
 pub use npyfeed_npy::{
     DEFAULT_HEADER_BYTES, Descr, DescrTooLong, Field, TimeUnit, Version, header_bytes_of_descr,
 };
@@ -88,6 +89,7 @@ pub use npyfeed_sampler::{
 };
 pub use open::{OpenOptions, Opened, open};
 pub use options::LoaderBuilder;
+pub use reopen::{Reopening, Step};
 pub use run::Next;
 pub use sample_element::SampleElement;
 pub use save::save;
