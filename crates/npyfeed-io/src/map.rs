@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn forgetting_pages_loses_nothing_that_was_written() {
-        let file = file_of(&[1; 1 << 20]);
+        let file = file_of(&vec![1; 1 << 20]);
         for mode in [Mode::CopyOnWrite, Mode::ReadOnly, Mode::ReadWrite] {
             let source = opened(file.path(), mode);
             let mut expected = std::fs::read(file.path()).unwrap();
@@ -254,7 +254,7 @@ mod tests {
             let line = maps[from..].lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
             line.trim().to_owned()
         }
-        let file = file_of(&[1; 1 << 20]);
+        let file = file_of(&vec![1; 1 << 20]);
         let source = opened(file.path(), Mode::ReadOnly);
         assert!(source.bytes().iter().all(|&byte| byte == 1));
         let address = source.bytes().as_ptr().addr();

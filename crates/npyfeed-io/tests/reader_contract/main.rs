@@ -378,3 +378,26 @@ fn what_is_in_memory_is_known() {
     std::fs::read(&path).unwrap();
     assert_eq!(resident(), Some(1 << 20));
 }
+
+/// A ring leaves the page cache as it was, where the file system can.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_read_past_the_page_cache_is_not_in_it() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = folder.path().join("file");
+    let expected = pattern(90_000);
+    write(&path, &expected);
+    let opened = std::fs::File::open(&path).unwrap();
+    opened.sync_all().unwrap();
+    rustix::fs::fadvise(&opened, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    let file = open(&path);
+    let mut reader = match (Uring::new(MAX_REQUEST_BYTES, 0), file.direct()) {
+        (Ok(reader), Ok(_)) => reader,
+        (Err(why), _) => return eprintln!("not run: {why}"),
+        (_, Err(why)) => return eprintln!("not run: {why}"),
+    };
+    let before_bytes = file.resident_bytes(0..90_000);
+    let answers = ask(&mut reader, vec![range(&file, 0..90_000)]);
+    assert!(answers[&0].as_ref().unwrap() == &expected);
+    assert_eq!(file.resident_bytes(0..90_000), before_bytes);
+}
