@@ -229,26 +229,36 @@ fn whole_files_come_whole_or_say_why_not() {
     }
 }
 
-/// 1.
+/// 1, whether the system has the files in memory or has forgotten them.
 #[test]
 fn hundreds_of_whole_files_do_not_mix() {
     for folder in folders() {
         let paths: Vec<Arc<Path>> =
-            (0..400).map(|number| folder.path().join(number.to_string()).into()).collect();
+            (0..200).map(|number| folder.path().join(number.to_string()).into()).collect();
         for (number, path) in paths.iter().enumerate() {
-            write(path, &pattern(number * 31));
+            write(path, &pattern(number * 61));
         }
-        for mut reader in readers() {
-            let places = paths
-                .iter()
-                .map(|path| Place::Whole { path: Arc::clone(path), limit_bytes: 13_000 })
-                .collect();
-            for (number, answer) in ask(reader.as_mut(), places) {
-                let expected = pattern(usize::try_from(number).unwrap() * 31);
-                assert!(answer.unwrap() == expected, "file {number} by {reader:?}");
+        for forget in [None, Some(forget as fn(&Path))] {
+            for mut reader in readers() {
+                let places = paths.iter().map(|path| {
+                    forget.inspect(|forget| forget(path));
+                    Place::Whole { path: Arc::clone(path), limit_bytes: 13_000 }
+                });
+                for (number, answer) in ask(reader.as_mut(), places.collect()) {
+                    let expected = pattern(usize::try_from(number).unwrap() * 61);
+                    assert!(answer.unwrap() == expected, "file {number} by {reader:?}");
+                }
             }
         }
     }
+}
+
+/// Has the system write a file to its disk, and take its bytes out of memory.
+fn forget(path: &Path) {
+    let file = std::fs::File::open(path).unwrap();
+    file.sync_data().unwrap();
+    #[cfg(target_os = "linux")]
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
 }
 
 /// 7.
@@ -387,9 +397,7 @@ fn what_is_read_past_the_page_cache_is_not_in_it() {
     let path = folder.path().join("file");
     let expected = pattern(90_000);
     write(&path, &expected);
-    let opened = std::fs::File::open(&path).unwrap();
-    opened.sync_all().unwrap();
-    rustix::fs::fadvise(&opened, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    forget(&path);
     let file = open(&path);
     let mut reader = match (Uring::new(MAX_REQUEST_BYTES, 0), file.direct()) {
         (Ok(reader), Ok(_)) => reader,
