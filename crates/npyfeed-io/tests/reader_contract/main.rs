@@ -229,26 +229,36 @@ fn whole_files_come_whole_or_say_why_not() {
     }
 }
 
-/// 1.
+/// 1, whether the system has the files in memory or has forgotten them.
 #[test]
 fn hundreds_of_whole_files_do_not_mix() {
     for folder in folders() {
         let paths: Vec<Arc<Path>> =
-            (0..400).map(|number| folder.path().join(number.to_string()).into()).collect();
+            (0..200).map(|number| folder.path().join(number.to_string()).into()).collect();
         for (number, path) in paths.iter().enumerate() {
-            write(path, &pattern(number * 31));
+            write(path, &pattern(number * 61));
         }
-        for mut reader in readers() {
-            let places = paths
-                .iter()
-                .map(|path| Place::Whole { path: Arc::clone(path), limit_bytes: 13_000 })
-                .collect();
-            for (number, answer) in ask(reader.as_mut(), places) {
-                let expected = pattern(usize::try_from(number).unwrap() * 31);
-                assert!(answer.unwrap() == expected, "file {number} by {reader:?}");
+        for forget in [None, Some(forget as fn(&Path))] {
+            for mut reader in readers() {
+                let places = paths.iter().map(|path| {
+                    forget.inspect(|forget| forget(path));
+                    Place::Whole { path: Arc::clone(path), limit_bytes: 13_000 }
+                });
+                for (number, answer) in ask(reader.as_mut(), places.collect()) {
+                    let expected = pattern(usize::try_from(number).unwrap() * 61);
+                    assert!(answer.unwrap() == expected, "file {number} by {reader:?}");
+                }
             }
         }
     }
+}
+
+/// Has the system write a file to its disk, and take its bytes out of memory.
+fn forget(path: &Path) {
+    let file = std::fs::File::open(path).unwrap();
+    file.sync_data().unwrap();
+    #[cfg(target_os = "linux")]
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
 }
 
 /// 7.
@@ -377,4 +387,25 @@ fn what_is_in_memory_is_known() {
     }
     std::fs::read(&path).unwrap();
     assert_eq!(resident(), Some(1 << 20));
+}
+
+/// A ring leaves the page cache as it was, where the file system can.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_read_past_the_page_cache_is_not_in_it() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = folder.path().join("file");
+    let expected = pattern(90_000);
+    write(&path, &expected);
+    forget(&path);
+    let file = open(&path);
+    let mut reader = match (Uring::new(MAX_REQUEST_BYTES, 0), file.direct()) {
+        (Ok(reader), Ok(_)) => reader,
+        (Err(why), _) => return eprintln!("not run: {why}"),
+        (_, Err(why)) => return eprintln!("not run: {why}"),
+    };
+    let before_bytes = file.resident_bytes(0..90_000);
+    let answers = ask(&mut reader, vec![range(&file, 0..90_000)]);
+    assert!(answers[&0].as_ref().unwrap() == &expected);
+    assert_eq!(file.resident_bytes(0..90_000), before_bytes);
 }

@@ -3,7 +3,7 @@
 //! A range is read from the block that it begins in to the block that it ends in (`O_DIRECT` wants whole ones), into one
 //! of a fixed number of buffers that the system knows beforehand. A whole file is opened, read and closed by three
 //! linked entries, through the page cache: with many of them underway, the paths and inodes that are not cached are
-//! waited for together. What fails there, or comes short, is read again by `pread` when its turn comes.
+//! waited for together. One that is cached is read at once. What fails there, or comes short, is read again by `pread` when its turn comes.
 
 mod ring;
 
@@ -15,6 +15,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use self::ring::{Ring, Step, Through};
+use super::whole::read_whole_if_cached;
 use super::{Arrival, IoPath, Place, ReadError, Reader, Refused, Request, read_plainly};
 use crate::ReadFile;
 use crate::read_file::BLOCK_BYTES;
@@ -124,14 +125,23 @@ impl Uring {
                 self.ring.push_read(slot, file, through, window);
                 (start, untold)
             }
-            Place::Whole { path, limit_bytes } => match CString::new(path.as_os_str().as_bytes()) {
-                Ok(path) if self.ring.opens_files() => {
-                    self.ring.push_whole(slot, path, limit_bytes + 1);
-                    (0, untold)
-                }
-                Ok(_) | Err(_) => (0, Outcome::Plainly),
-            },
+            Place::Whole { path, limit_bytes } => (0, self.start_whole(slot, path, limit_bytes + 1)),
             Place::Held { .. } => (0, Outcome::Plainly),
+        }
+    }
+
+    /// What is cached is read at once, which is less work than three entries and their completions are; the ring waits
+    /// for the rest.
+    fn start_whole(&mut self, slot: u16, path: &Path, len_bytes: usize) -> Outcome {
+        if let Some(read_bytes) = read_whole_if_cached(path, &mut self.ring.buffer(slot)[..len_bytes]) {
+            return Outcome::Read { read_bytes };
+        }
+        match CString::new(path.as_os_str().as_bytes()) {
+            Ok(path) if self.ring.opens_files() => {
+                self.ring.push_whole(slot, path, len_bytes);
+                Outcome::Read { read_bytes: 0 }
+            }
+            Ok(_) | Err(_) => Outcome::Plainly,
         }
     }
 

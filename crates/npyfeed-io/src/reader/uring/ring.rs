@@ -306,6 +306,15 @@ impl Ring {
         self.slots[usize::from(slot)].outstanding == 0
     }
 
+    /// A slot's buffer, to be written to by ourselves.
+    pub(super) fn buffer(&mut self, slot: u16) -> &mut [u8] {
+        assert!(self.is_settled(slot), "the bytes are the system's until it is done with them");
+        let address = self.buffers.as_mut_ptr().wrapping_add(usize::from(slot) * self.slot_bytes);
+        // SAFETY: inside the map, by the number of slots, which is zeros at first and lives as long as `self`; and
+        // nobody else reads or writes it while `self` is borrowed (1).
+        unsafe { std::slice::from_raw_parts_mut(address, self.slot_bytes) }
+    }
+
     /// Some of the bytes of a slot's buffer.
     pub(super) fn bytes(&self, slot: u16, range: Range<usize>) -> &[u8] {
         assert!(self.is_settled(slot), "the bytes are the system's until it is done with them");
