@@ -16,9 +16,17 @@ from npyfeed.transforms import Transform
 
 __all__ = ["ColumnSource", "ColumnSpec", "Dataset"]
 
-ColumnSource: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any] | _native.Array
-"""Where the samples of a column are: a path, `"file.npz:member"` or `"file.npy:field"` whose rows they are,
-an ndarray, or an open `Array`."""
+ColumnSource: TypeAlias = (
+    str
+    | os.PathLike[str]
+    | Sequence[str | os.PathLike[str]]
+    | np.ndarray[Any, Any]
+    | _native.Array
+    | _native.Rows
+)
+"""Where the samples of a column are: a path, `"file.npz:member"` or `"file.npy:field"` whose rows they are;
+a folder, a pattern or a list of files, which are one sample each; the rows of several files,
+`nf.rows(files)`; an ndarray, or an open `Array`."""
 
 
 class ColumnSpec(NamedTuple):
@@ -33,11 +41,20 @@ class Dataset:
 
     Args:
         columns: for each name, the path of an .npy file whose rows are the samples, `"file.npz:member"`, or a
-            field of records in either, `"file.npy:field"` (a file of that whole name comes first); an ndarray
-            (not copied: do not change or resize it while batches are made of it), or an `Array`.
+            field of records in either, `"file.npy:field"` (a file of that whole name comes first); an
+            ndarray (not copied: do not change or resize it while batches are made of it), or an `Array`.
+            Or one sample a file: a folder, whose .npy files these are, or a pattern as
+            `glob.glob(pattern, recursive=True)` has them, both sorted by name; a list or tuple of paths, in
+            its order. Or the rows of several files, one after the other: `nf.rows(files)`.
+
+    Of files that are one sample each, the first is opened here, and tells dtype and shape; to open a million
+    would take a minute. The others are opened when their samples are made. One that cannot be, or is not of
+    that dtype, shape, byte order and memory order, is an error in place of its batch. What is in a file is
+    read at that time, each time; files of more than 1 MiB are mapped, and up to 128 of them stay open.
 
     Raises:
-        FileNotFoundError, PermissionError, IsADirectoryError, OSError: a file cannot be opened.
+        FileNotFoundError, PermissionError, IsADirectoryError, OSError: a file cannot be opened; a pattern
+            matches no file, a folder has none.
         FormatError: a file is not .npy, or shorter than its header says.
         UnsupportedError: its elements are not numbers, or not yet handled; the message says the way out.
         MismatchError: the columns differ in length.
@@ -50,6 +67,41 @@ class Dataset:
 
     def __init__(self, /, **columns: ColumnSource) -> None:
         self._adopt(_native.Dataset(list(columns.items())))
+
+    @classmethod
+    def from_folder(cls, folder: str | os.PathLike[str]) -> "Dataset":
+        """The samples below `folder/<class>/`, one .npy file each: columns `image`, and `label`, int64.
+
+        Samples, their order, `classes` and `class_to_idx` are those of `torchvision.datasets.DatasetFolder`
+        with `extensions=".npy"`: classes are the folders, sorted; files in folders inside them belong to
+        them. When the files are opened: as for `Dataset`.
+
+        Raises:
+            FileNotFoundError: there is no folder in it, or one without an .npy file.
+            FormatError, UnsupportedError: the first file is no array of numbers.
+
+        >>> dataset = nf.Dataset.from_folder("train/")  # train/cat/1.npy, train/dog/1.npy  # doctest: +SKIP
+        >>> dataset.classes, dataset[1].label  # doctest: +SKIP
+        (['cat', 'dog'], np.int64(1))
+        """
+        return cls._of(_native.Dataset.from_folder(folder))
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes, by number; of a dataset made by `from_folder`, and of those from it.
+
+        Raises:
+            AttributeError: of any other.
+        """
+        classes = self._native.classes()
+        if classes is None:
+            raise AttributeError("only a dataset made by Dataset.from_folder has classes")
+        return classes
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        """The number of each class, by its name. Raises as `classes`."""
+        return {name: number for number, name in enumerate(self.classes)}
 
     def _adopt(self, native: _native.Dataset) -> None:
         self._native = native

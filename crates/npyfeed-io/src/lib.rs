@@ -6,6 +6,8 @@
 //! | [`Memory`] | memory, someone else's or its own | no |
 //! | [`Section`] | some of another source's bytes | no |
 //!
+//! Of many small files each is opened, read and closed: [`read_start`].
+//!
 //! A mapped file may be cut short or written to by someone else while it is read. That does not end the
 //! process (`guard/`): whoever has read asks [`Source::check`] afterwards whether the bytes were those of
 //! the file that was opened.
@@ -30,9 +32,11 @@ mod map;
 mod memory;
 mod section;
 mod source;
+mod start;
 
 pub use file::{Mode, OpenError, RegularFile};
 pub use map::MappedFile;
 pub use memory::Memory;
 pub use section::Section;
 pub use source::{ChangeError, Source};
+pub use start::read_start;

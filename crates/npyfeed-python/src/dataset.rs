@@ -10,6 +10,7 @@ use pyo3::types::{PyList, PyTuple};
 use crate::array::PyArray;
 use crate::error::{to_python, unsupported};
 use crate::loader::integer;
+use crate::rows::{PyRows, listed};
 use crate::transform::chain;
 use crate::{descr, export};
 
@@ -30,6 +31,17 @@ impl PyDataset {
             builder = added.map_err(|error| to_python(py, error))?;
         }
         wrap(py, builder.build())
+    }
+
+    /// The samples below `folder/<class>/`.
+    #[staticmethod]
+    fn from_folder(py: Python<'_>, folder: PathBuf) -> PyResult<PyDataset> {
+        wrap(py, py.detach(|| Dataset::from_folder(folder)))
+    }
+
+    /// The names of the classes, if it is made of folders of them.
+    fn classes(&self) -> Option<Vec<String>> {
+        self.dataset.classes().map(<[String]>::to_vec)
     }
 
     fn map(&self, py: Python<'_>, column: &str, transforms: Vec<Bound<'_, PyTuple>>) -> PyResult<PyDataset> {
@@ -105,12 +117,19 @@ fn column_source(name: &str, source: &Bound<'_, PyAny>) -> PyResult<ColumnSource
     if let Ok(path) = source.extract::<PathBuf>() {
         return Ok(path.into());
     }
+    if let Ok(rows) = source.cast::<PyRows>() {
+        return Ok(ColumnSource::Rows(rows.get().files.clone()));
+    }
+    if let Some(files) = listed(&format!("column '{name}'"), source)? {
+        return Ok(files.into());
+    }
     let found = source.get_type().name()?;
     Err(unsupported(
         source.py(),
         format!(
-            "column '{name}': expected the path of an .npy file, 'file.npz:member', 'file.npy:field', an ndarray or an npyfeed.Array, found {found}; \
-             pass numpy.asarray(...)"
+            "column '{name}': expected the path of an .npy file, 'file.npz:member', 'file.npy:field', a folder or \
+             pattern of .npy files, a list of their paths, npyfeed.rows(...), an ndarray or an npyfeed.Array, found \
+             {found}; pass numpy.asarray(...), or list(...) of paths"
         ),
     ))
 }

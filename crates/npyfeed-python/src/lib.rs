@@ -20,6 +20,7 @@ mod export;
 mod loader;
 mod open;
 mod order;
+mod rows;
 mod save;
 mod save_npz;
 mod transform;
@@ -41,6 +42,8 @@ mod _native {
     use super::open::open;
     #[pymodule_export]
     use super::order::PyOrder;
+    #[pymodule_export]
+    use super::rows::{PyRows, rows};
     #[pymodule_export]
     use super::save::save;
     #[pymodule_export]

@@ -266,6 +266,11 @@ impl Array {
         self.0.source.flush().map_err(|why| Error::changed(self.name(), why).about(self.path()))
     }
 
+    /// The bytes before the first element: the header, of a file.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.0.source.bytes()[..self.0.data_offset]
+    }
+
     /// The bytes from the first element to the end of the last, as they lie.
     pub fn bytes(&self) -> &[u8] {
         &self.0.source.bytes()[self.0.data_offset..self.end_offset()]

@@ -76,6 +76,7 @@ impl ColumnPlan {
     pub(crate) fn cut(&mut self, count: usize) {
         let all = 0..self.portions.last().map_or(0, |last| last.end);
         let mut portions: Vec<Range<usize>> = match &self.way {
+            _ if self.rows.come_whole() => vec![all.clone()],
             Way::Whole => self.kernel.parts(count).collect(),
             Way::Strips(strips) => {
                 let end = |portion| strips.elements(strips.count() * portion / count).start;

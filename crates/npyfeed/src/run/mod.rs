@@ -40,7 +40,7 @@ use crate::stats::Counters;
 use fill::Filler;
 use queue::Queue;
 
-pub(crate) use fill::{Chosen, gather};
+pub(crate) use fill::{Chosen, Scratch, gather};
 pub(crate) use slots::Cutting;
 
 /// What the consumer finds.
