@@ -39,6 +39,7 @@ mod array;
 mod atomic_file;
 mod batch;
 mod chain;
+mod class_folders;
 mod column_plan;
 mod dataset;
 mod error;
@@ -90,6 +91,7 @@ pub use npyfeed_sampler::{
 pub use open::{OpenOptions, Opened, open};
 pub use options::LoaderBuilder;
 pub use reopen::{Reopening, Step};
+pub use rows::FileSet;
 pub use run::Next;
 pub use sample_element::SampleElement;
 pub use save::save;
