@@ -537,6 +537,40 @@ def test_a_file_that_is_deleted_or_cut_short_in_mid_epoch_is_named(
         list(loader)
 
 
+# Another process, until it is killed. It gives each version a time of its own, as in test_changed_files.py.
+SPOILER = """
+import itertools, os, sys
+path = sys.argv[1]
+whole = open(path, "rb").read()
+print("ready", flush=True)
+for n in itertools.count():
+    os.truncate(path, n * 1003 % len(whole))
+    with open(path, "r+b") as file:
+        file.write(whole)
+    os.utime(path, ns=(n, n))
+"""
+
+
+@pytest.mark.parametrize("shape", [(4096,), (900_000,)], ids=["small", "larger"])
+def test_no_sample_has_zeros_for_what_a_file_lost_while_it_was_read(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    (path,) = save_each(tmp_path, np.full((1, *shape), 7, "uint8"))
+    dataset = nf.Dataset(x=[path])
+    command = [sys.executable, "-c", SPOILER, str(path)]
+    errors, end = 0, time.perf_counter() + 1.0
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as spoiler:
+        assert spoiler.stdout is not None
+        spoiler.stdout.readline()
+        while time.perf_counter() < end or not errors:
+            try:
+                assert (dataset[0].x == 7).all()
+            except (OSError, nf.FormatError) as error:
+                assert path.name in str(error)  # noqa: PT017, some of thousands
+                errors += 1
+        spoiler.kill()
+
+
 def test_a_large_file_that_was_written_to_is_an_error_once(tmp_path: Path) -> None:
     (path,) = save_each(tmp_path, samples(1, LARGE, "float64"))
     dataset = nf.Dataset(x=tmp_path)
