@@ -64,6 +64,9 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
+    /// All strips of a portion.
+    const ALL: usize = usize::MAX;
+
     /// A sample that is not cut.
     #[cfg(test)]
     pub(crate) const WHOLE: Unit = Unit { portion: 0, strip: 0 };
@@ -187,6 +190,24 @@ impl ColumnPlan {
         strips.map(move |strip| (Unit { portion, strip }, self.unit_bytes(strip, &elements)))
     }
 
+    /// As [`units`](ColumnPlan::units), of what is read from files: of a small file, which is read as a whole, all of
+    /// them are one.
+    pub(crate) fn wanted_units(&self, portion: usize) -> impl Iterator<Item = (Unit, Range<usize>)> {
+        let whole = self.rows.files().is_some() && !self.portions[portion].is_empty();
+        let parts = if self.rows.files().is_some() { None } else { Some(self.units(portion)) };
+        let whole = whole.then(|| (Unit { portion, strip: Unit::ALL }, 0..self.span_bytes()));
+        whole.into_iter().chain(parts.into_iter().flatten())
+    }
+
+    /// The largest request for bytes of a file that these portions of a slot need.
+    pub(crate) fn request_bytes(&self, portions: Range<usize>) -> usize {
+        if let Some(files) = self.rows.files() {
+            return if files.are_read() { files.file_bytes() } else { 0 };
+        }
+        let units = portions.flat_map(|portion| self.units(portion).take(1)).map(|(_, bytes)| bytes.len());
+        if self.choice.files().is_empty() { 0 } else { units.max().unwrap_or(0) }
+    }
+
     fn unit_bytes(&self, strip: usize, elements: &Range<usize>) -> Range<usize> {
         match &self.way {
             Way::Whole if self.kernel.keeps_order() => {
@@ -213,6 +234,9 @@ impl ColumnPlan {
 
     /// Fills from the bytes of a unit what it is of in `slot`, which is the portion of a slot that it belongs to.
     pub(crate) fn fill_unit(&self, unit: Unit, source: &[u8], slot: &mut [u8], packed: &mut Vec<u8>) {
+        if unit.strip == Unit::ALL {
+            return self.fill(source, unit.portion, slot, packed);
+        }
         let elements = self.portions[unit.portion].clone();
         match &self.way {
             Way::Whole if self.is_whole => self.kernel.fill(source, slot),

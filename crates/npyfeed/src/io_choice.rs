@@ -63,8 +63,10 @@ pub(crate) enum Lying {
     Map,
     /// In some bytes of each of these files.
     Files(Arc<[FileSpan]>),
-    /// Each row in a file of its own.
-    FileEach,
+    /// Each row in a file of its own, which is opened, read and closed.
+    SmallFiles,
+    /// Each row in a file of its own, which is mapped.
+    LargeFiles,
 }
 
 /// Some bytes of a file.
@@ -83,7 +85,7 @@ impl Lying {
             in_memory &= matches!(part, Lying::Memory);
             match part {
                 Lying::Files(files) => spans.extend_from_slice(&files),
-                Lying::Memory | Lying::Map | Lying::FileEach => in_files = false,
+                Lying::Memory | Lying::Map | Lying::SmallFiles | Lying::LargeFiles => in_files = false,
             }
         }
         match (in_files, in_memory) {
@@ -96,7 +98,7 @@ impl Lying {
     /// Bytes in files, from the first to the last of each.
     pub(crate) fn len_bytes(&self) -> u64 {
         match self {
-            Lying::Memory | Lying::Map | Lying::FileEach => 0,
+            Lying::Memory | Lying::Map | Lying::SmallFiles | Lying::LargeFiles => 0,
             Lying::Files(spans) => spans.iter().map(|span| span.bytes.end - span.bytes.start).sum(),
         }
     }
@@ -120,13 +122,17 @@ impl IoChoice {
     pub(crate) fn files(&self) -> &[FileSpan] {
         match &self.place {
             Lying::Files(spans) => spans,
-            Lying::Memory | Lying::Map | Lying::FileEach => &[],
+            Lying::Memory | Lying::Map | Lying::SmallFiles | Lying::LargeFiles => &[],
         }
     }
 
     /// Whether the bytes are to be read from their file now: they do not lie where a kernel can take them.
     pub(crate) fn is_read(&self) -> bool {
-        !self.files().is_empty() && matches!(self.path(), IoPath::Pread | IoPath::Uring)
+        match &self.place {
+            Lying::Memory | Lying::Map | Lying::LargeFiles => false,
+            Lying::Files(spans) => !spans.is_empty() && matches!(self.path(), IoPath::Pread | IoPath::Uring),
+            Lying::SmallFiles => self.path() == IoPath::Uring,
+        }
     }
 
     /// The way that the bytes come now.
@@ -160,8 +166,9 @@ impl IoChoice {
                     "a column of an open array, which may have been written to in memory; give its path";
                 return (IoPath::Map, why.to_owned());
             }
-            Lying::FileEach => {
-                return (IoPath::Pread, "each sample is a file, opened, read and closed".to_owned());
+            Lying::SmallFiles => return self.for_small_files(),
+            Lying::LargeFiles => {
+                return (IoPath::Map, "each sample is a file, mapped; those used last stay open".to_owned());
             }
             Lying::Files(spans) => spans,
         };
@@ -170,6 +177,15 @@ impl IoChoice {
             Io::Map | Io::Memory => (IoPath::Map, "as asked for".to_owned()),
             Io::Pread => (IoPath::Pread, "as asked for".to_owned()),
             Io::Uring => uring_or_pread(spans, "as asked for"),
+        }
+    }
+
+    fn for_small_files(&self) -> (IoPath, String) {
+        let one_by_one = "each sample is a small file, opened, read and closed";
+        match (self.wish, Uring::probe()) {
+            (Io::Map | Io::Pread | Io::Memory, _) => (IoPath::Pread, one_by_one.to_owned()),
+            (Io::Auto | Io::Uring, Ok(())) => (IoPath::Uring, format!("{one_by_one}, many side by side")),
+            (Io::Auto | Io::Uring, Err(refused)) => (IoPath::Pread, format!("{one_by_one}; {refused}")),
         }
     }
 }

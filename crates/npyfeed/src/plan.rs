@@ -109,12 +109,8 @@ impl Plan {
 
     /// The largest request for bytes of a file that the columns may need, `least` if that is more.
     pub(crate) fn request_bytes(&self, least: usize) -> usize {
-        let units = |column: &ColumnPlan| {
-            let portions = 0..self.cutting.portions;
-            portions.flat_map(|portion| column.units(portion).take(1)).map(|(_, bytes)| bytes.len()).max()
-        };
-        let read = self.columns.iter().filter(|column| !column.choice.files().is_empty());
-        read.filter_map(units).fold(least, usize::max)
+        let portions = 0..self.cutting.portions;
+        self.columns.iter().map(|column| column.request_bytes(portions.clone())).fold(least, usize::max)
     }
 
     /// What tells this order of this many samples from others.

@@ -112,7 +112,7 @@ impl Files {
     }
 
     /// Whether each sample is read as a whole.
-    pub(super) fn are_read(&self) -> bool {
+    pub(crate) fn are_read(&self) -> bool {
         match self.0.way {
             Way::Read => true,
             Way::Mapped(_) => false,
@@ -149,12 +149,29 @@ impl Files {
         }
     }
 
+    /// The size of a file like the first.
+    pub(crate) fn file_bytes(&self) -> usize {
+        self.0.head.len() + self.0.row.span_bytes()
+    }
+
+    /// The file of row `row`, to be read as a whole.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub(crate) fn path(&self, row: usize) -> &Path {
+        self.0.paths.get(row)
+    }
+
+    /// The elements in the first [`file_bytes`](Files::file_bytes) of a file that begins as the first one does;
+    /// `None` for all others.
+    pub(crate) fn elements<'a>(&self, file: &'a [u8]) -> Option<&'a [u8]> {
+        file.strip_prefix(&*self.0.head)?.get(..self.0.row.span_bytes())
+    }
+
     /// The elements of a file that begins as the first one does and has as many bytes; `None` for all others, and
     /// for those that cannot be read.
     fn read<'a>(&self, path: &Path, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-        let span_bytes = self.0.row.span_bytes();
-        let bytes = read_start(path, self.0.head.len() + span_bytes, scratch).ok()?;
-        bytes.strip_prefix(&*self.0.head).filter(|elements| elements.len() == span_bytes)
+        self.elements(read_start(path, self.file_bytes(), scratch).ok()?)
     }
 
     fn mapped(&self, kept: &Kept, row: u64, path: &Path) -> Result<Array> {

@@ -168,21 +168,32 @@ impl Rows {
         }
     }
 
+    /// The files, if each row is one.
+    pub(crate) fn files(&self) -> Option<&Files> {
+        match self {
+            Rows::Array(_) | Rows::Joined(_) => None,
+            Rows::Files(files) => Some(files),
+        }
+    }
+
     /// Where their bytes lie.
     pub(crate) fn lying(&self) -> Lying {
         match self {
             Rows::Array(array) => array.lying(),
             Rows::Joined(joined) => joined.lying(),
-            Rows::Files(_) => Lying::FileEach,
+            Rows::Files(files) if files.are_read() => Lying::SmallFiles,
+            Rows::Files(_) => Lying::LargeFiles,
         }
     }
 
-    /// Which of the files has row `row`, and where in it the row begins.
+    /// Which of the files has row `row`, and where in it the row begins; in a file of its own, counted from the first
+    /// element.
+    #[expect(clippy::cast_possible_truncation, reason = "a path that lies in memory")]
     pub(crate) fn place(&self, row: u64) -> (usize, u64) {
         match self {
             Rows::Array(array) => (0, array.start_in_file(row)),
             Rows::Joined(joined) => joined.place_in_file(row),
-            Rows::Files(_) => (0, 0),
+            Rows::Files(_) => (row as usize, 0),
         }
     }
 

@@ -58,7 +58,8 @@ struct Underway {
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
     column: usize,
-    /// Which file of the column, and where in it.
+    /// Which file of the column, and where in it; in a small file, which is read as a whole, counted from the first
+    /// element.
     part: usize,
     start: u64,
     len_bytes: usize,
@@ -122,7 +123,7 @@ impl Reading {
             let plan = &self.plan.columns[column];
             for sample in 0..piece.samples().len() {
                 let (part, sample_start) = place_of(plan, sample);
-                for (unit, bytes) in plan.units(piece.portion()) {
+                for (unit, bytes) in plan.wanted_units(piece.portion()) {
                     let (start, len_bytes) = (sample_start + bytes.start as u64, bytes.len());
                     self.wanted_bytes += len_bytes;
                     self.wanted.push(Wanted { column, part, start, len_bytes, piece: place, sample, unit });
@@ -166,8 +167,7 @@ impl Reading {
         let Some(reader) = &mut self.reader else { return };
         while reader.has_room() {
             let Some(extent) = self.unsent.pop_front() else { return };
-            let file = &self.plan.columns[extent.column].choice.files()[extent.part].file;
-            let place = Place::Range { file: Arc::clone(file), bytes: extent.bytes.clone() };
+            let place = extent.place(&self.plan.columns[extent.column]);
             let tag = self.sent.insert(extent);
             reader.submit(Request { tag: tag as u64, place });
         }
@@ -203,9 +203,12 @@ impl Reading {
         };
         for wanted in &extent.wanted {
             let underway = &mut self.pieces[wanted.piece];
-            match &failed {
-                None => underway.fill(column, wanted, wanted.within(&extent, bytes), &mut self.packed),
-                Some(error) => drop(underway.error.get_or_insert_with(|| error.again())),
+            if let Some(error) = &failed {
+                underway.error.get_or_insert_with(|| error.again());
+            } else if column.rows.files().is_some() {
+                underway.fill_from_file(column, wanted, bytes, &mut self.packed);
+            } else {
+                underway.fill(column, wanted, wanted.within(&extent, bytes), &mut self.packed);
             }
             underway.unfilled -= 1;
             if underway.unfilled == 0 {
@@ -213,6 +216,21 @@ impl Reading {
             }
         }
         count(&self.counters.fill_ns, nanoseconds(begin.elapsed()));
+    }
+}
+
+impl Extent {
+    /// Where the bytes are.
+    fn place(&self, column: &ColumnPlan) -> Place {
+        match column.rows.files() {
+            None => {
+                let file = Arc::clone(&column.choice.files()[self.part].file);
+                Place::Range { file, bytes: self.bytes.clone() }
+            }
+            Some(files) => {
+                Place::Whole { path: files.path(self.part).into(), limit_bytes: files.file_bytes() }
+            }
+        }
     }
 }
 
@@ -232,6 +250,21 @@ impl Underway {
         let slot_bytes = slots.len() / sample_count;
         let slot = &mut slots[wanted.sample * slot_bytes..][..slot_bytes];
         column.fill_unit(wanted.unit, source, slot, packed);
+    }
+
+    /// Fills what `wanted` is for from the bytes of a small file; looks at the file itself if it does not begin as the
+    /// first one does.
+    fn fill_from_file(&mut self, column: &ColumnPlan, wanted: &Wanted, bytes: &[u8], packed: &mut Vec<u8>) {
+        let files = column.rows.files().expect("a column of files");
+        let start = usize::try_from(wanted.start).expect("within a row, which lies in memory");
+        let within = start..start + wanted.len_bytes;
+        if let Some(row) = files.elements(bytes) {
+            return self.fill(column, wanted, &row[within], packed);
+        }
+        let fill = |row: &[u8]| self.fill(column, wanted, &row[within], packed);
+        if let Err(error) = files.with_row(wanted.part as u64, &mut Vec::new(), fill) {
+            self.error.get_or_insert(named(column, error));
+        }
     }
 }
 
@@ -260,21 +293,30 @@ fn neighbours(wanted: &mut Vec<Wanted>, request_bytes: u64) -> VecDeque<Extent> 
     extents
 }
 
-/// Whether the files are those that were opened.
+/// Whether the files are those that were opened. Those that were read as a whole have been asked.
 fn check(plan: &Plan, files: &[(usize, usize)]) -> Result<()> {
     files.iter().try_for_each(|&(column, part)| {
         let column = &plan.columns[column];
-        let checked = column.choice.files()[part].file.check();
-        checked.map_err(|why| unreadable(column, part, ReadError::Change(why)))
+        match column.choice.files().get(part) {
+            None => Ok(()),
+            Some(span) => span.file.check().map_err(|why| unreadable(column, part, ReadError::Change(why))),
+        }
     })
 }
 
 fn unreadable(column: &ColumnPlan, part: usize, why: ReadError) -> Error {
-    let path = column.choice.files()[part].file.path();
+    let path = match column.rows.files() {
+        Some(files) => files.path(part),
+        None => column.choice.files()[part].file.path(),
+    };
     let error = match why {
         ReadError::Change(why) => Error::changed(&path.display().to_string(), why).on(path),
         ReadError::Open(why) => Error::cannot_open(path, why),
     };
+    named(column, error)
+}
+
+fn named(column: &ColumnPlan, error: Error) -> Error {
     error.while_doing(&format!("column '{}'", column.name))
 }
 
