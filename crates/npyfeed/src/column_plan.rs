@@ -33,13 +33,25 @@ pub(crate) struct ColumnPlan {
 
 /// How the elements of a sample reach the kernel.
 #[derive(Debug)]
-enum Way {
+pub(crate) enum Way {
     /// They lie together.
     Whole,
     /// They do not, and come strip by strip.
     Strips(Strips),
     /// They do not, and the kernel wants them all at once.
     Packed,
+}
+
+impl Way {
+    pub(crate) fn of(region: &Region, kernel: &Kernel) -> Way {
+        if region.row.is_c_contiguous() {
+            Way::Whole
+        } else if kernel.keeps_order() {
+            Way::Strips(Strips::of(region.row.grid()))
+        } else {
+            Way::Packed
+        }
+    }
 }
 
 impl ColumnPlan {
@@ -59,13 +71,7 @@ impl ColumnPlan {
             Arc::new(kernel_for(&column.outcome, Stores::Streaming)?)
         };
         let region = column.outcome.region.clone();
-        let way = if region.row.is_c_contiguous() {
-            Way::Whole
-        } else if kernel.keeps_order() {
-            Way::Strips(Strips::of(region.row.grid()))
-        } else {
-            Way::Packed
-        };
+        let way = Way::of(&region, &kernel);
         let portions = std::iter::once(0..pass.element_count()).collect();
         let (name, rows, pool) =
             (Arc::clone(&column.name), column.rows.clone(), Pool::new(batch_bytes, kept));
