@@ -20,7 +20,7 @@ x: 3 rows int16 [40, 60, 50]
   step 1 RandSpatialCrop: int16 [30, 20, 20]
   step 2 ScaleIntensityRange: float32 [30, 20, 20]
   step 3 AddChannel: float32 [1, 30, 20, 20]
-  passes: 1, loop 'single', in 30 strips
+  passes: 1, loop 'single', in 2 strips
   write: 48,000 bytes
 label: 3 rows int64 []
   read: whole rows, 8 bytes
