@@ -24,6 +24,7 @@ __all__ = [
     "Writer",
     "__version__",
     "open",
+    "reopen",
     "save",
     "save_npz",
 ]
@@ -44,6 +45,7 @@ class LoaderOptions(TypedDict):
     threads: int | None
     prefetch: int | None
     memory: int | None
+    io: str
     epoch: int
     rank: int | None
     world_size: int | None
@@ -127,7 +129,12 @@ class Archive(Mapping[str, Any]):
     shared while an `Array` or ndarray over it lives, and the archive keeps those last used, 256 MiB at most,
     so that `archive["x"][0]`, `archive["x"][1]` inflates once: asking again gives the same memory, with what
     was written to it. Several threads inflate several members side by side, and so does `load`. After a fork
-    the child inflates what it needs for itself.
+    the child inflates what it needs for itself. Ctrl-C is answered meanwhile; the inflating goes on without
+    its caller, and whoever asks again gets what it makes.
+
+    A pickle carries the path and how the file was opened. Whoever unpickles opens it again, and gets an
+    `OSError` if it was written to or replaced meanwhile; so does `copy.deepcopy`. `copy.copy` is the same
+    archive. What lies in memory cannot be pickled.
 
     Raises on `archive[name]`:
         KeyError: there is no such member.
@@ -174,6 +181,9 @@ class Archive(Mapping[str, Any]):
             FormatError, UnsupportedError: as `archive[name]`, for the earliest name that has an error.
 
         """
+    def __reduce__(self) -> Any: ...
+    def __copy__(self) -> Archive:
+        """Another handle on the same archive, which `close` of this one leaves open."""
     def keys(self) -> KeysView[str]:
         """The names."""
     def values(self) -> ValuesView[Any]:
@@ -199,6 +209,11 @@ class Array:
     If someone else cuts the file short or writes to it meanwhile, reading raises an `OSError` that names
     it. Arrays and tensors that were handed out before cannot raise: they read zeros where bytes are
     missing, and `check` tells. To change a file in use, rename a new one over it; that disturbs nobody.
+
+    A pickle carries the path and how the array was opened (member, field, mode and so on), not the elements
+    and not what was written to them in memory. Whoever unpickles opens the file again, and gets an
+    `OSError` if it was written to or replaced meanwhile; so does `copy.deepcopy`. `copy.copy` has the same
+    elements. What lies in memory cannot be pickled.
 
     Raises on any use after `close`: ValueError.
 
@@ -355,7 +370,18 @@ class Array:
     def __gt__(self, other: Any, /) -> Any: ...
     def __ge__(self, other: Any, /) -> Any: ...
     def __reduce__(self) -> Any: ...
+    def __copy__(self) -> Array:
+        """Another handle on the same elements, which `close` of this one leaves open."""
     def __len__(self) -> int: ...
+
+def reopen(opened: dict[str, Any]) -> Any:
+    """Opens again what a pickle was made of.
+
+    Raises:
+        FileNotFoundError: the file is no longer there.
+        OSError: it was written to or replaced since it was opened.
+
+    """
 
 def save(
     path: str, description: Description, chunks: Iterator[np.ndarray[Any, np.dtype[np.uint8]]]
@@ -383,6 +409,8 @@ class Dataset:
     def spec(self) -> list[tuple[str, str, tuple[int, ...]]]: ...
     def draw(self, sample: int, epoch: int, seed: int) -> list[list[tuple[int, str, list[int]]]]: ...
     def plan(self) -> str: ...
+    def array(self, place: int) -> Array: ...
+    def rows(self) -> np.ndarray[Any, np.dtype[np.uint64]] | None: ...
     def batch(self, indices: np.ndarray[Any, np.dtype[np.uint64]]) -> list[np.ndarray[Any, Any]]: ...
     def __len__(self) -> int: ...
 
@@ -399,6 +427,8 @@ class Loader:
     def state(self) -> dict[str, int]: ...
     def load_state(self, state: dict[str, int]) -> None: ...
     def stats(self) -> dict[str, int]: ...
+    def verdict(self) -> str: ...
+    def explain(self) -> str: ...
     def __iter__(self) -> Epoch: ...
     def __len__(self) -> int: ...
 

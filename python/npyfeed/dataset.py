@@ -54,6 +54,11 @@ class Dataset:
             field of records in either, `"file.npy:field"` (a file of that whole name comes first); an ndarray
             (not copied: do not change or resize it while batches are made of it), or an `Array`.
 
+    A pickle of it, as `multiprocessing` makes one for a child process, carries the paths of its columns,
+    their transforms and which samples are picked. Whoever unpickles opens the files again, and gets an
+    `OSError` if one was written to or replaced since. Of a column that was given as an ndarray it carries the
+    data, for want of a path; one of an `Array` in memory is refused.
+
     Raises:
         FileNotFoundError, PermissionError, IsADirectoryError, OSError: a file cannot be opened.
         FormatError: a file is not .npy, or shorter than its header says.
@@ -67,17 +72,20 @@ class Dataset:
     """
 
     def __init__(self, /, **columns: ColumnSource) -> None:
-        self._adopt(_native.Dataset(list(columns.items())))
+        # An Array may be closed later, and the dataset not: only ndarrays are held by the names given.
+        ndarrays = {name: source for name, source in columns.items() if isinstance(source, np.ndarray)}
+        self._adopt(_native.Dataset(list(columns.items())), _Made(ndarrays, {}))
 
-    def _adopt(self, native: _native.Dataset) -> None:
+    def _adopt(self, native: _native.Dataset, made: "_Made") -> None:
         self._native = native
+        self._made = made
         self._spec = {name: ColumnSpec(dtype, shape) for name, dtype, shape in native.spec()}
         self.batch_type = _batch_type(tuple(self._spec))
 
     @classmethod
-    def _of(cls, native: _native.Dataset) -> "Dataset":
+    def _of(cls, native: _native.Dataset, made: "_Made") -> "Dataset":
         dataset = cls.__new__(cls)
-        dataset._adopt(native)  # noqa: SLF001, made here
+        dataset._adopt(native, made)  # noqa: SLF001, made here
         return dataset
 
     @property
@@ -103,10 +111,12 @@ class Dataset:
         >>> dataset.map(x=T.ToTensor()).spec["x"]
         ColumnSpec(dtype='float32', shape=(1, 28, 28))
         """
-        native = self._native
-        for column, chain in transforms.items():
-            native = native.map(column, [_spec_of(column, transform) for transform in _chain(chain)])
-        return Dataset._of(native)
+        native, chains = self._native, dict(self._made.chains)
+        for column, transform in transforms.items():
+            chain = tuple(_chain(transform))
+            native = native.map(column, [_spec_of(column, step) for step in chain])
+            chains[column] = chains.get(column, ()) + chain
+        return Dataset._of(native, _Made(self._made.ndarrays, chains))
 
     def select(self, indices: Iterable[int]) -> "Dataset":
         """The samples at `indices`, in that order; negative ones count from the end.
@@ -114,7 +124,7 @@ class Dataset:
         Raises:
             IndexError: there is no such sample.
         """
-        return Dataset._of(self._native.select(self._indices(indices)))
+        return Dataset._of(self._native.select(self._indices(indices)), self._made)
 
     def split(self, fractions: Sequence[float], *, seed: int = 0) -> list["Dataset"]:
         """Disjoint datasets whose sizes are `fractions` of this one's, of samples drawn by `seed`.
@@ -124,7 +134,7 @@ class Dataset:
         Raises:
             MismatchError: the fractions are negative or do not sum to 1.
         """
-        return [Dataset._of(native) for native in self._native.split(list(fractions), seed)]
+        return [Dataset._of(native, self._made) for native in self._native.split(list(fractions), seed)]
 
     def draw(self, epoch: int, sample: int, seed: int = 0) -> dict[str, list[Draw]]:
         """What the random transforms of each column draw for a sample in an epoch of a loader with this seed.
@@ -180,11 +190,13 @@ class Dataset:
         stacked = self._native.batch(self._indices([operator.index(key)]))
         return self.batch_type(*(array[0] for array in stacked))
 
-    def __reduce__(self) -> Any:  # noqa: ANN401, it never returns
-        raise UnsupportedError(
-            "an npyfeed.Dataset cannot be pickled: make it in the child process, from its paths, or use "
-            "npyfeed.torch.DataLoader, whose workers are threads"
-        )
+    def __reduce__(self) -> tuple[Any, ...]:
+        ndarrays = self._made.ndarrays
+        columns = [
+            (name, ndarrays[name] if name in ndarrays else self._native.array(place))
+            for place, name in enumerate(self._spec)
+        ]
+        return _made_again, (columns, self._made.chains, self._native.rows())
 
     def __repr__(self) -> str:
         columns = ", ".join(f"{name}: {spec.dtype} {list(spec.shape)}" for name, spec in self._spec.items())
@@ -216,6 +228,23 @@ class Dataset:
         wrapped = indices.astype(np.uint64)
         wrapped[indices < 0] += np.uint64(count)  # modulo 2**64, as the conversion was
         return wrapped
+
+
+class _Made(NamedTuple):
+    """What a dataset was made of, as far as the engine does not tell it."""
+
+    ndarrays: "dict[str, np.ndarray[Any, Any]]"
+    chains: dict[str, tuple[Transform, ...]]
+
+
+def _made_again(
+    columns: "list[tuple[str, _native.Array | np.ndarray[Any, Any]]]",
+    chains: dict[str, tuple[Transform, ...]],
+    rows: "np.ndarray[Any, np.dtype[np.uint64]] | None",
+) -> Dataset:
+    """A dataset out of its pickle."""
+    dataset = Dataset(**dict(columns)).map(**chains)
+    return dataset if rows is None else dataset.select(rows)
 
 
 @functools.cache

@@ -7,7 +7,7 @@ import torch
 
 from npyfeed import _native
 from npyfeed.dataset import Dataset
-from npyfeed.loader import Loader
+from npyfeed.loader import Io, Loader
 from npyfeed.samplers import Sampler
 
 if TYPE_CHECKING:
@@ -31,8 +31,13 @@ class DataLoader(Loader):
         seed: what the shuffle is drawn from; `None`: drawn from torch's generator, so that
             `torch.manual_seed` settles it, as it does for torch's own loader; with `rank`, 0, as torch's
             `DistributedSampler` has it, since all ranks need the same.
-        prefetch: batches filled ahead, at most; `None`: as many as fit `memory`, 64 at most.
+        prefetch: batches filled ahead; `None`: 4, and more if the loop has to wait for them, as many as fit
+            `memory`, 64 at most.
         memory: bytes of batches filled ahead, at most; `None`: 64 MiB, or two batches if they are larger.
+        io: which way the bytes of files come: "map", mapped pages; "pread", read through the page cache;
+            "uring", many at once past the page cache, for what does not fit there; "memory", columns are read
+            as a whole when the loader is made; "auto": chosen by what lies in the page cache, again and
+            again. `explain()` says which and why. Batches do not depend on it.
         epoch: the number of the first epoch.
         sampler: in which order an epoch takes which samples, one of `npyfeed.samplers`; instead of `shuffle`.
         rank, world_size, uneven: this process's share of every epoch, in place of a `DistributedSampler`:
@@ -59,6 +64,7 @@ class DataLoader(Loader):
         seed: int | None = None,
         prefetch: int | None = None,
         memory: int | None = None,
+        io: Io = "auto",
         epoch: int = 0,
         sampler: Sampler | None = None,
         rank: int | None = None,
@@ -76,6 +82,7 @@ class DataLoader(Loader):
             threads=num_workers or None,
             prefetch=prefetch,
             memory=memory,
+            io=io,
             epoch=epoch,
             sampler=sampler,
             rank=rank,

@@ -19,6 +19,7 @@ __all__ = [
     "AddChannel",
     "CenterCrop",
     "CenterSpatialCrop",
+    "Clip",
     "Normalize",
     "RandSpatialCrop",
     "RandomCrop",
@@ -53,9 +54,12 @@ class ToTensor(Transform):
 class ToDtype(Transform):
     """Another dtype: a name, a NumPy dtype or a torch dtype.
 
-    With `scale=True` integers become floats, divided by the greatest value of their dtype. Casts that
-    could lose values (float to integer, to a narrower integer) are refused when the dataset is built.
-    Source: `torchvision.transforms.v2.ToDtype`.
+    With `scale=True` integers become floats, divided by the greatest value of their dtype, and floats
+    from 0 to 1 become uint8. Casts that could lose values (float to integer, to a narrower integer) are
+    refused when the dataset is built, unless `Clip` right before them bounds the values; then fractions
+    are cut off, and NaN becomes 0.
+    Source: `torchvision.transforms.v2.ToDtype`. One number differs: 1 in float16 and bfloat16 scaled to
+    uint8 is 255, where torchvision gets 256, which is no uint8.
 
     >>> ToDtype("float32", scale=True)
     ToDtype(dtype='float32', scale=True)
@@ -235,17 +239,19 @@ class ScaleIntensityRange(Transform):
     """`a_min` becomes `b_min` and `a_max` becomes `b_max`, or 0 and 1 without them; float32 comes out.
 
     Computed as `(x - a_min) / (a_max - a_min) * (b_max - b_min) + b_min`, each operation rounded, in the
-    dtype of the sample if that is floating-point of 16 bits or more, and in float32 otherwise. Source:
+    dtype of the sample if that is floating-point of 16 bits or more, and in float32 otherwise. With `clip`,
+    what is beyond `b_min` and `b_max` becomes the nearer of them. Source:
     `monai.transforms.ScaleIntensityRange`.
 
     >>> ScaleIntensityRange(-1024, 3072, 0, 1)
-    ScaleIntensityRange(a_min=-1024.0, a_max=3072.0, b_min=0.0, b_max=1.0)
+    ScaleIntensityRange(a_min=-1024.0, a_max=3072.0, b_min=0.0, b_max=1.0, clip=False)
     """
 
     a_min: float
     a_max: float
     b_min: float | None = None
     b_max: float | None = None
+    clip: bool = False
 
     def __init__(
         self,
@@ -255,22 +261,39 @@ class ScaleIntensityRange(Transform):
         b_max: SupportsFloat | None = None,
         clip: bool = False,  # noqa: FBT001, FBT002, MONAI's
     ) -> None:
-        if clip:
-            raise UnsupportedError(
-                "ScaleIntensityRange: clip=True is not supported yet; expected clip=False, and the batch "
-                "clipped with numpy.clip or torch.clamp"
-            )
         if (b_min is None) != (b_max is None):
             raise MismatchError(
                 f"ScaleIntensityRange: expected both b_min and b_max, or none, found {b_min} and {b_max}"
             )
+        if clip and b_min is None:
+            raise MismatchError("ScaleIntensityRange: clip=True expects b_min and b_max, found none")
+        object.__setattr__(self, "clip", clip)
         for name, number in {"a_min": a_min, "a_max": a_max, "b_min": b_min, "b_max": b_max}.items():
             object.__setattr__(self, name, None if number is None else float(number))
 
     def spec(self) -> tuple[object, ...]:
         """The name and the arguments, as the engine takes them."""
         to = None if self.b_min is None else (self.b_min, self.b_max)
-        return ("ScaleIntensityRange", (self.a_min, self.a_max), to)
+        return ("ScaleIntensityRange", (self.a_min, self.a_max), to, self.clip)
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip(Transform):
+    """What is less than `min` becomes `min`, what is greater than `max` becomes `max`; NaN stays NaN.
+
+    The dtype stays. Bounds of integers are whole numbers; a bound beyond their range does nothing.
+    Source: `torch.clamp`.
+
+    >>> [Clip(-1000, 3000), ToDtype("int16")]
+    [Clip(min=-1000.0, max=3000.0), ToDtype(dtype='int16', scale=False)]
+    """
+
+    min: float
+    max: float
+
+    def __init__(self, min: SupportsFloat, max: SupportsFloat) -> None:  # noqa: A002, torch.clamp's names
+        object.__setattr__(self, "min", _bound(min))
+        object.__setattr__(self, "max", _bound(max))
 
 
 def dtype_name(dtype: object) -> str:
@@ -279,6 +302,13 @@ def dtype_name(dtype: object) -> str:
     if name is None:
         name = getattr(dtype, "__name__", None) or str(dtype)
     return str(name).removeprefix("torch.")
+
+
+def _bound(number: SupportsFloat) -> float:
+    bound = float(number)
+    if isinstance(number, int) and number != bound:
+        raise ValueError(f"Clip: {number} is not exact as a float64; expected a bound below 2**53")
+    return bound
 
 
 def _floats(numbers: SupportsFloat | Iterable[SupportsFloat]) -> tuple[float, ...]:

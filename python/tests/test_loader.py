@@ -372,16 +372,11 @@ def test_something_else_than_a_dataset_is_refused() -> None:
         nf.Loader([1, 2, 3], 4)  # type: ignore[arg-type]
 
 
-def test_a_batch_is_pickled_and_a_loader_says_why_it_is_not(dataset: nf.Dataset) -> None:
-    loader = nf.Loader(dataset, 4)
-    batch = next(iter(loader))
+def test_a_batch_is_pickled_by_value(dataset: nf.Dataset) -> None:
+    batch = next(iter(nf.Loader(dataset, 4)))
     again = pickle.loads(pickle.dumps(batch))
     assert type(again) is type(batch)
     np.testing.assert_array_equal(again.image, batch.image)
-    with pytest.raises(nf.UnsupportedError, match="threads"):
-        pickle.dumps(loader)
-    with pytest.raises(nf.UnsupportedError, match="make it in the child process"):
-        pickle.dumps(dataset)
 
 
 def test_stats_count_what_was_done(dataset: nf.Dataset) -> None:
@@ -450,8 +445,7 @@ print(ran, ran_while_dropping, flush=True); os._exit(0)
 """
     ran, ran_while_dropping = map(int, run_python(SLOW + counting).stdout.split())
     assert ran >= 10
-    # Dropping waits for a 64th of a sample at most; with the interpreter held, no other thread would run at all.
-    assert ran_while_dropping >= 1
+    assert ran_while_dropping >= 1  # a 64th of a sample is waited for
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import pickle
 import threading
 from pathlib import Path
 from typing import Any, Literal
@@ -245,10 +244,3 @@ def test_a_header_longer_than_the_limit_is_refused_until_it_is_raised(tmp_path: 
     np.save(tmp_path / "b.npy", np.arange(3))
     with pytest.raises(nf.FormatError, match="at most 100 bytes"):
         nf.open(tmp_path / "b.npy", max_header_size=100)
-
-
-def test_an_array_that_cannot_be_pickled_says_so(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", x=np.arange(3))
-    for opened in [nf.open(saved(tmp_path, 10)), nf.open(tmp_path / "a.npz")]:
-        with pytest.raises(nf.UnsupportedError, match=r"cannot pickle or copy .* from a\w+\.path"):
-            pickle.dumps(opened)

@@ -54,7 +54,11 @@ impl RegularFile {
         options.read(true).write(mode == Mode::ReadWrite);
         // A pipe may have taken the file's place meanwhile.
         let file = options.custom_flags(libc::O_NONBLOCK).open(path)?;
-        RegularFile::of(file, path, mode)
+        let file = RegularFile::of(file, path, mode)?;
+        // Now that it is none, reads shall wait: io_uring would give up where others do not ask for the flag.
+        let flags = rustix::fs::fcntl_getfl(&file.file).map_err(io::Error::from)?;
+        rustix::fs::fcntl_setfl(&file.file, flags - rustix::fs::OFlags::NONBLOCK).map_err(io::Error::from)?;
+        Ok(file)
     }
 
     /// A file that is open already, called `path`. Where it was read up to is neither asked nor changed.
@@ -65,6 +69,11 @@ impl RegularFile {
         let metadata = file.metadata()?;
         check_regular(&metadata)?;
         Ok(RegularFile { path: path.to_owned(), file, metadata, mode })
+    }
+
+    /// What the file was like when it was opened.
+    pub fn stamp(&self) -> Stamp {
+        Stamp::of(&self.metadata)
     }
 
     /// The size in bytes, when it was opened.
@@ -79,21 +88,23 @@ impl RegularFile {
     pub fn read(&self, bytes: &mut [u8]) -> Result<(), ChangeError> {
         let read = self.file.read_exact_at(bytes, 0);
         // What has happened to the file says more than that its end came too early.
-        Stamp::of(&self.metadata).check(&self.file, self.mode)?;
+        self.stamp().check(&self.file, self.mode)?;
         Ok(read?)
     }
 }
 
 /// What tells one content of a file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    pub(crate) len_bytes: u64,
-    /// `None` where the system does not know.
-    pub(crate) modified: Option<SystemTime>,
+pub struct Stamp {
+    /// Its size.
+    pub len_bytes: u64,
+    /// When it was last written to. `None` where the system does not know.
+    pub modified: Option<SystemTime>,
 }
 
 impl Stamp {
-    pub(crate) fn of(metadata: &Metadata) -> Stamp {
+    /// The stamp of the file that `metadata` is of.
+    pub fn of(metadata: &Metadata) -> Stamp {
         Stamp { len_bytes: metadata.len(), modified: metadata.modified().ok() }
     }
 

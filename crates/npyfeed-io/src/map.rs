@@ -26,26 +26,23 @@
 use std::fs::File;
 use std::io;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
 
-use crate::file::Stamp;
 use crate::guard::Guard;
-use crate::{ChangeError, Mode, OpenError, RegularFile, Source};
+use crate::{ChangeError, Mode, OpenError, ReadFile, RegularFile, Source};
 
 /// A regular file, mapped whole. Mapping reads nothing.
 #[derive(Debug)]
 pub struct MappedFile {
     name: String,
-    mode: Mode,
-    /// What the file was like when it was opened.
-    opened: Stamp,
     /// `None` for an empty file, which the system does not map. Fields are dropped in their order: the
     /// guard before what it watches.
     map: Option<Guarded>,
     /// Open as long as the map, so that a change is noticed under whatever name the file has by then.
-    file: File,
+    file: Arc<ReadFile>,
 }
 
 #[derive(Debug)]
@@ -60,11 +57,11 @@ impl MappedFile {
     /// # Errors
     /// The system's own.
     pub fn new(file: RegularFile) -> Result<MappedFile, OpenError> {
-        let RegularFile { path, file, metadata, mode } = file;
-        let opened = Stamp::of(&metadata);
+        let file = Arc::new(ReadFile::new(file));
+        let len_bytes = file.len_bytes();
         let map =
-            if opened.len_bytes == 0 { None } else { Some(Guarded::new(&file, opened.len_bytes, mode)?) };
-        Ok(MappedFile { name: path.display().to_string(), mode, opened, map, file })
+            if len_bytes == 0 { None } else { Some(Guarded::new(file.file(), len_bytes, file.mode())?) };
+        Ok(MappedFile { name: file.path().display().to_string(), map, file })
     }
 }
 
@@ -84,8 +81,8 @@ impl Source for MappedFile {
     fn check(&self) -> Result<(), ChangeError> {
         // What was read before is read before.
         fence(Ordering::SeqCst);
-        self.opened.check(&self.file, self.mode)?;
-        let expected_bytes = self.opened.len_bytes;
+        self.file.check()?;
+        let expected_bytes = self.file.len_bytes();
         if self.map.as_ref().is_some_and(|map| map.guard.is_damaged()) {
             return Err(ChangeError::Missing { expected_bytes });
         }
@@ -93,13 +90,13 @@ impl Source for MappedFile {
     }
 
     fn memory(&self) -> Option<NonNull<[u8]>> {
-        let Guarded { map, .. } = self.map.as_ref().filter(|_| self.mode != Mode::ReadOnly)?;
+        let Guarded { map, .. } = self.map.as_ref().filter(|_| self.file.mode() != Mode::ReadOnly)?;
         let start = NonNull::new(map.as_mut_ptr())?;
         Some(NonNull::slice_from_raw_parts(start, map.len()))
     }
 
     fn flush(&self) -> Result<(), ChangeError> {
-        match (&self.map, self.mode) {
+        match (&self.map, self.file.mode()) {
             (Some(Guarded { map, .. }), Mode::ReadWrite) => {
                 map.flush()?;
                 // Zeros of our own lie where a write met no room: the system does not know them.
@@ -107,6 +104,24 @@ impl Source for MappedFile {
             }
             (Some(_) | None, Mode::CopyOnWrite | Mode::ReadOnly | Mode::ReadWrite) => Ok(()),
         }
+    }
+
+    fn file(&self) -> Option<(&Arc<ReadFile>, u64)> {
+        match self.file.mode() {
+            Mode::ReadOnly => Some((&self.file, 0)),
+            Mode::CopyOnWrite | Mode::ReadWrite => None,
+        }
+    }
+
+    fn forget_resident(&self) {
+        let Some((Guarded { map, .. }, Mode::ReadOnly)) =
+            self.map.as_ref().map(|map| (map, self.file.mode()))
+        else {
+            return;
+        };
+        // SAFETY: the map is private and nobody could write to it, so no page is lost that the file does not have:
+        // a slice of it reads the file's bytes again, or zeros where the guard put them, which were marked then.
+        let _granted = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
     }
 }
 
@@ -202,6 +217,54 @@ mod tests {
         assert!(source.memory().is_none());
     }
 
+    #[test]
+    fn only_bytes_that_nobody_can_have_written_to_are_those_of_the_file() {
+        let file = file_of(b"abc");
+        let source = opened(file.path(), Mode::ReadOnly);
+        let (behind, offset) = source.file().unwrap();
+        assert_eq!((behind.path(), behind.len_bytes(), offset), (file.path(), 3, 0));
+        for mode in [Mode::CopyOnWrite, Mode::ReadWrite] {
+            assert!(opened(file.path(), mode).file().is_none());
+        }
+    }
+
+    #[test]
+    fn forgetting_pages_loses_nothing_that_was_written() {
+        let file = file_of(&vec![1; 1 << 20]);
+        for mode in [Mode::CopyOnWrite, Mode::ReadOnly, Mode::ReadWrite] {
+            let source = opened(file.path(), mode);
+            let mut expected = std::fs::read(file.path()).unwrap();
+            if let Some(memory) = source.memory() {
+                // SAFETY: the first byte of a live, writable map that nobody reads meanwhile.
+                unsafe { memory.cast::<u8>().write(b'X') };
+                expected[0] = b'X';
+            }
+            source.forget_resident();
+            assert!(source.bytes() == expected, "{mode:?}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn pages_that_were_forgotten_are_not_ours_any_more() {
+        /// `Rss` of the map at `address`, in `proc_pid_smaps(5)`.
+        fn resident_kibibytes(address: usize) -> String {
+            let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+            let from = maps.find(&format!("\n{address:x}-")).unwrap();
+            let line = maps[from..].lines().find_map(|line| line.strip_prefix("Rss:")).unwrap();
+            line.trim().to_owned()
+        }
+        let file = file_of(&vec![1; 1 << 20]);
+        let source = opened(file.path(), Mode::ReadOnly);
+        assert!(source.bytes().iter().all(|&byte| byte == 1));
+        let address = source.bytes().as_ptr().addr();
+        assert_eq!(resident_kibibytes(address), "1024 kB");
+        source.forget_resident();
+        assert_eq!(resident_kibibytes(address), "0 kB");
+        assert!(source.bytes().iter().all(|&byte| byte == 1));
+        source.check().unwrap();
+    }
+
     #[cfg(target_os = "linux")]
     mod changed {
         use super::*;
@@ -239,7 +302,7 @@ mod tests {
             assert!(neighbour.bytes().iter().all(|&byte| byte == 1));
             // The zeros stay, so the mark does, even if the file is made whole.
             file.as_file().set_len(expected_bytes).unwrap();
-            file.as_file().set_modified(source.opened.modified.unwrap()).unwrap();
+            file.as_file().set_modified(source.file.opened.modified.unwrap()).unwrap();
             assert!(matches!(source.check(), Err(ChangeError::Missing { .. })));
         }
 
@@ -263,7 +326,7 @@ mod tests {
         #[test]
         fn writing_in_place_is_noticed_even_without_a_change_of_size() {
             let (mut file, source) = ones(100);
-            let before = source.opened.modified.unwrap() - Duration::from_secs(1);
+            let before = source.file.opened.modified.unwrap() - Duration::from_secs(1);
             file.as_file().set_modified(before).unwrap();
             let source = mapped(file.path());
             source.check().unwrap();

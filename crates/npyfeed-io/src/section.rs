@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use crate::{ChangeError, Source};
+use crate::{ChangeError, ReadFile, Source};
 
 /// The bytes `range` of another source, where they lie.
 #[derive(Clone, Debug)]
@@ -45,12 +45,21 @@ impl Source for Section {
     fn flush(&self) -> Result<(), ChangeError> {
         self.whole.flush()
     }
+
+    fn file(&self) -> Option<(&Arc<ReadFile>, u64)> {
+        let (file, offset) = self.whole.file()?;
+        Some((file, offset + self.range.start as u64))
+    }
+
+    fn forget_resident(&self) {
+        self.whole.forget_resident();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Memory;
+    use crate::{MappedFile, Memory, Mode, RegularFile};
 
     #[test]
     fn a_section_is_the_bytes_where_they_lie() {
@@ -62,5 +71,19 @@ mod tests {
         assert!(Section::new("beyond".to_owned(), Arc::clone(&whole), 3..5).is_none());
         let reading = Arc::new(Memory::from(vec![1]));
         assert!(Section::new("read-only".to_owned(), reading, 0..1).unwrap().memory().is_none());
+    }
+
+    #[test]
+    fn a_section_of_a_file_says_where_in_it_it_begins() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"0123456789").unwrap();
+        let opened = RegularFile::open(file.path(), Mode::ReadOnly).unwrap();
+        let whole: Arc<dyn Source> = Arc::new(MappedFile::new(opened).unwrap());
+        let half: Arc<dyn Source> = Arc::new(Section::new("half".to_owned(), whole, 5..10).unwrap());
+        let section = Section::new("end".to_owned(), half, 2..5).unwrap();
+        let (behind, offset) = section.file().unwrap();
+        let mut bytes = [0; 3];
+        behind.read_at(&mut bytes, offset).unwrap();
+        assert_eq!(&bytes, section.bytes());
     }
 }

@@ -2,6 +2,9 @@
 
 use std::io;
 use std::ptr::NonNull;
+use std::sync::Arc;
+
+use crate::ReadFile;
 
 /// Why the bytes of a source are not, or may not be, those that it was opened with.
 #[derive(Debug, thiserror::Error)]
@@ -70,4 +73,15 @@ pub trait Source: Send + Sync + std::fmt::Debug {
     fn flush(&self) -> Result<(), ChangeError> {
         Ok(())
     }
+
+    /// The file that the bytes lie in unchanged, from which offset on, if there is one: then they may also be read
+    /// from there. `None` where someone may have written to the memory and not to the file.
+    fn file(&self) -> Option<(&Arc<ReadFile>, u64)> {
+        None
+    }
+
+    /// Takes the pages of a map that were read out of the memory that counts as this process's. They are read
+    /// again when they are touched again, from the system's cache if they are still there. Does nothing to other
+    /// sources, and nothing to a map that may have been written to, whose changes would be lost.
+    fn forget_resident(&self) {}
 }

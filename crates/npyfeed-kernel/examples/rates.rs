@@ -1,7 +1,7 @@
 //! How fast each loop is on one thread, beside a copy of as many bytes in the same process.
 //!
-//! `cargo run --release -p npyfeed-kernel --example rates [portable|avx2|avx512]`. Best of many: a machine shared with others
-//! makes a run slower and never faster. Bytes are those read plus those written.
+//! `cargo run --release -p npyfeed-kernel --example rates [portable|avx2|avx512|neon] [part of a pass's name]`. Best of
+//! many: a machine shared with others makes a run slower and never faster. Bytes are those read plus those written.
 #![allow(clippy::cast_precision_loss, reason = "rates are printed with two digits")]
 
 use std::hint::black_box;
@@ -23,7 +23,8 @@ fn main() {
     println!("{}", cpu.name());
     println!("| pass | loop | near, GB/s | of a copy | far, GB/s | of a copy |");
     println!("|:--|:--|--:|--:|--:|--:|");
-    for (name, pass) in passes() {
+    let part = std::env::args().nth(2).unwrap_or_default();
+    for (name, pass) in passes().into_iter().filter(|(name, _)| name.contains(&part)) {
         let near = Pass { pixels: NEAR_PIXELS, ..pass.clone() };
         let far = Pass { pixels: FAR_PIXELS / pass.channels, ..pass };
         let kernel = Kernel::new(near.clone(), Stores::Cached, cpu).expect("a pass with a meaning").name();
@@ -69,6 +70,8 @@ fn passes() -> Vec<(String, Pass)> {
             found.push(planar("divide, subtract, divide", source, output, normalise(1)));
         }
     }
+    found.extend(in_double());
+    found.extend(clipped());
     for (source, arrangement) in [
         (Dtype::F32, Arrangement::Planar),
         (Dtype::F32, Arrangement::Interleaved),
@@ -79,6 +82,55 @@ fn passes() -> Vec<(String, Pass)> {
             format!("{source} moved, {arrangement:?}"),
             Pass { channels: 3, arrangement, steps: vec![], ..pass },
         ));
+    }
+    found
+}
+
+/// Clips, and integers out.
+fn clipped() -> Vec<(String, Pass)> {
+    let clip = Step::Clip { least: 0.0, greatest: 50.0 };
+    let pass = |name, source, output, steps| {
+        let (_, pass) = planar("", source, output, vec![]);
+        (format!("{source} to {output}, {name}"), Pass { steps, ..pass })
+    };
+    let scaled = |dtype| vec![clip.clone(), Step::Cast(dtype), Step::Divide(vec![400.0])];
+    let to = |dtype| vec![clip.clone(), Step::Cast(dtype)];
+    vec![
+        pass("clip", Dtype::F32, Dtype::F32, vec![clip.clone()]),
+        pass("clip, divide", Dtype::I16, Dtype::F32, scaled(Dtype::F32)),
+        pass("clip", Dtype::F32, Dtype::U8, to(Dtype::U8)),
+        pass("clip", Dtype::F64, Dtype::U8, to(Dtype::U8)),
+        pass("clip", Dtype::I16, Dtype::U8, to(Dtype::U8)),
+        pass("clip", Dtype::U16, Dtype::U8, to(Dtype::U8)),
+        pass("clip", Dtype::I32, Dtype::U8, to(Dtype::U8)),
+        pass("clip", Dtype::F32, Dtype::I16, to(Dtype::I16)),
+        pass("clip", Dtype::F32, Dtype::I32, to(Dtype::I32)),
+    ]
+}
+
+/// What is computed in f64, to f64; and integers to wider ones.
+fn in_double() -> Vec<(String, Pass)> {
+    let mut found = Vec::new();
+    let shift = vec![Step::Subtract(vec![-200.0]), Step::Divide(vec![400.0])];
+    for source in [Dtype::U8, Dtype::I16, Dtype::I32, Dtype::F16, Dtype::F32, Dtype::F64] {
+        for (what, steps) in [("cast", vec![]), ("subtract, divide", shift.clone())] {
+            if what == "cast" && source == Dtype::F64 {
+                continue; // a move
+            }
+            let (name, pass) = planar(what, source, Dtype::F64, steps.clone());
+            let steps = [vec![Step::Cast(Dtype::F64)], steps].concat();
+            found.push((name, Pass { steps, ..pass }));
+        }
+    }
+    for source in [Dtype::I16, Dtype::F64] {
+        let (name, pass) = interleaved(source, vec![]);
+        let name = name.replace("to float32, divide, subtract, divide", "to float64, subtract, divide");
+        let steps = [vec![Step::Cast(Dtype::F64)], shift.clone()].concat();
+        found.push((name, Pass { output: Dtype::F64, steps, ..pass }));
+    }
+    for output in [Dtype::I32, Dtype::I64] {
+        let (_, pass) = planar("", Dtype::I16, output, vec![]);
+        found.push((format!("int16 to {output}, widened"), Pass { steps: vec![], ..pass }));
     }
     found
 }

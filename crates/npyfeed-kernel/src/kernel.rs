@@ -11,6 +11,7 @@ use crate::pass::{Arrangement, Pass, PassError};
 use crate::plain;
 use crate::single::Single;
 use crate::table::{Table, distinct_channels};
+use crate::walk::Way;
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -223,9 +224,10 @@ fn choose(pass: &Pass, stores: Stores, cpu: Cpu) -> Work {
     if moves::applies(pass) {
         return Work::Move(Move::of(stores, cpu));
     }
-    let single = Single::of(pass, stores, cpu).map(Work::Single);
+    let way = Way { cpu, stores };
+    let single = Single::of(pass, way).map(Work::Single);
     let Some(table) = Table::of(pass) else {
-        return single.unwrap_or_else(|| Work::Block(Block::of(pass)));
+        return single.or_else(|| Block::of(pass, way).map(Work::Block)).unwrap_or(Work::Plain);
     };
     if let Some(standardize) = Standardize::of(pass, &table, stores, cpu) {
         return Work::Standardize(standardize);

@@ -11,8 +11,8 @@
 //! | move | source and output of one dtype, no arithmetic | `moves.rs` |
 //! | table | sources of one byte: 256 answers a channel, computed by the plain loop | `table.rs` |
 //! | vector | u8 to f32 where arithmetic gives all 256 answers of the table | `arch/` |
-//! | single | what is computed in f32, to f32, f16 or bf16, 512 elements at a time | `single.rs` |
-//! | block | the rest: f64, and integers to wider ones | `block.rs` |
+//! | single | what is computed in f32, to f32, f16, bf16 or narrow integers, 512 elements at a time | `single.rs` |
+//! | block | the rest: what is computed in f64, and integers to others | `block.rs` |
 //!
 //! Rows whose elements do not lie together are brought together first, by [`pack`].
 //!
@@ -49,7 +49,9 @@ mod pack;
 mod pass;
 mod plain;
 mod single;
+mod stage;
 mod table;
+mod walk;
 
 pub use arch::{Cpu, DefaultFloats, prefetch};
 pub use kernel::{Kernel, Stores};

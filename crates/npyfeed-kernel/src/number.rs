@@ -82,7 +82,7 @@ macro_rules! singles {
         impl Number for $element {
             fn to_register(self) -> Register { Register::Single(self.to_f32()) }
             fn to_f32(self) -> f32 { self.into() }
-            fn to_f64(self) -> f64 { self.into() }
+            fn to_f64(self) -> f64 { f64::from(self.to_f32()) }
         }
     )*};
 }
@@ -190,6 +190,16 @@ impl Register {
             Register::Whole(x) => x as f64,
             Register::Single(x) => x.into(),
             Register::Double(x) => x,
+        }
+    }
+
+    /// Towards zero; 0 for NaN.
+    #[expect(clippy::cast_possible_truncation, reason = "towards zero is what the cast means")]
+    pub(crate) fn to_whole(self) -> i128 {
+        match self {
+            Register::Whole(x) => x,
+            Register::Single(x) => x as i128,
+            Register::Double(x) => x as i128,
         }
     }
 

@@ -17,7 +17,11 @@ pub enum Arrangement {
 /// of images are. They are rounded to the dtype of the element they meet.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// To a floating-point dtype of 16 bits or more. 16-bit dtypes are reached through f32, as in PyTorch.
+    /// To a floating-point dtype of 16 bits or more, or to u8, i8, u16, i16 or i32.
+    ///
+    /// 16-bit floats are reached through f32, as in PyTorch. Integers are reached towards zero; what lies beyond
+    /// their range becomes the end of it, and NaN becomes 0. Inside the range that is PyTorch's and NumPy's answer,
+    /// beyond it they have none that is the same on every machine.
     Cast(Dtype),
     /// `x * number`
     Multiply(Vec<f64>),
@@ -25,6 +29,13 @@ pub enum Step {
     Divide(Vec<f64>),
     /// `x - number`
     Subtract(Vec<f64>),
+    /// The nearest to `x` between the two, as `torch.clamp`: NaN stays NaN. Of integers, whole bounds.
+    Clip {
+        /// Nothing less comes out.
+        least: f64,
+        /// Nothing greater comes out.
+        greatest: f64,
+    },
 }
 
 /// What is to be done with every sample of a column.
@@ -59,12 +70,26 @@ pub enum PassError {
         /// The dtype of the elements it meets.
         found: Dtype,
     },
-    /// A cast to something that results cannot be rounded to.
-    #[error("step {step} casts to {found}, expected a floating-point dtype of 16 bits or more")]
+    /// A cast to something that results cannot be brought to.
+    #[error(
+        "step {step} casts to {found}, expected a floating-point dtype of 16 bits or more, uint8, int8, uint16, \
+         int16 or int32"
+    )]
     CastTarget {
         /// The index of the step.
         step: usize,
         /// The dtype asked for.
+        found: Dtype,
+    },
+    /// A clip of elements that have no order or no room for the bounds, or to bounds that nothing lies between.
+    #[error(
+        "step {step} clips {found}, expected integers, or floats of 16 bits or more, and the least bound not above \
+         the greatest, with elements of that dtype between"
+    )]
+    Clip {
+        /// The index of the step.
+        step: usize,
+        /// The dtype of the elements it meets.
         found: Dtype,
     },
     /// Neither one number nor one a channel, nor so many that they repeat evenly.
@@ -152,7 +177,7 @@ impl Pass {
     fn check_step(&self, step: usize, what: &Step, dtype: Dtype) -> Result<Dtype, PassError> {
         match what {
             Step::Cast(_) if dtype.is_complex() => Err(PassError::Complex { step, found: dtype }),
-            Step::Cast(to) if to.holds_results() => Ok(*to),
+            Step::Cast(to) if to.holds_results() || is_truncated_to(*to) => Ok(*to),
             Step::Cast(to) => Err(PassError::CastTarget { step, found: *to }),
             Step::Multiply(numbers) | Step::Divide(numbers) | Step::Subtract(numbers) => {
                 if !dtype.holds_results() {
@@ -164,6 +189,26 @@ impl Pass {
                 }
                 Ok(dtype)
             }
+            Step::Clip { least, greatest } => {
+                let fits = match whole_bounds((*least, *greatest), dtype) {
+                    Some((least, greatest)) => least <= greatest,
+                    None => dtype.holds_results(),
+                };
+                let has_order = least <= greatest;
+                if fits && has_order { Ok(dtype) } else { Err(PassError::Clip { step, found: dtype }) }
+            }
         }
     }
+}
+
+/// The integers that floats are cast to: those that f64 registers hold, and that batches are made of.
+fn is_truncated_to(dtype: Dtype) -> bool {
+    matches!(dtype, Dtype::U8 | Dtype::I8 | Dtype::U16 | Dtype::I16 | Dtype::I32)
+}
+
+/// The least and the greatest integer of `dtype` that lie between the bounds; `None` if it has none but bool's.
+#[expect(clippy::cast_possible_truncation, reason = "saturates, and is brought into the range after")]
+pub(crate) fn whole_bounds((least, greatest): (f64, f64), dtype: Dtype) -> Option<(i128, i128)> {
+    let (lowest, highest) = dtype.integer_range()?;
+    Some(((least.ceil() as i128).max(lowest), (greatest.floor() as i128).min(highest)))
 }

@@ -8,7 +8,7 @@ use npyfeed_array::Dtype;
 
 use crate::moves::{self, Run};
 use crate::number::{Register, round_to};
-use crate::pass::{Pass, Step};
+use crate::pass::{Pass, Step, whole_bounds};
 
 /// Fills `output` with elements of the sample, counted as they lie in the slot. Slow, and right by reading.
 pub(crate) fn fill(pass: &Pass, sample: &[u8], elements: Range<usize>, output: &mut [u8]) {
@@ -57,11 +57,14 @@ fn take(step: &Step, channel: usize, register: Register, dtype: Dtype) -> (Regis
         Step::Subtract(numbers) => {
             (compute(register, dtype, at(numbers, channel), |x, y| x - y, |x, y| x - y), dtype)
         }
+        Step::Clip { least, greatest } => (clip(register, dtype, (*least, *greatest)), dtype),
     }
 }
 
 fn cast(to: Dtype, register: Register) -> Register {
-    if to == Dtype::F64 {
+    if let Some((least, greatest)) = to.integer_range() {
+        Register::Whole(register.to_whole().clamp(least, greatest))
+    } else if to == Dtype::F64 {
         Register::Double(register.to_f64())
     } else {
         Register::Single(round_to(to, register.to_f32()))
@@ -79,6 +82,20 @@ fn compute(
         Register::Single(x) => Register::Single(round_to(dtype, single(x, single_number(dtype, number)))),
         Register::Double(x) => Register::Double(double(x, number)),
         Register::Whole(_) => unreachable!("a checked pass computes with floats"),
+    }
+}
+
+fn clip(register: Register, dtype: Dtype, (least, greatest): (f64, f64)) -> Register {
+    match register {
+        Register::Whole(x) => {
+            let bounds = whole_bounds((least, greatest), dtype);
+            let (least, greatest) = bounds.expect("a checked pass clips numbers that have an order");
+            Register::Whole(x.clamp(least, greatest))
+        }
+        Register::Single(x) => {
+            Register::Single(x.clamp(single_number(dtype, least), single_number(dtype, greatest)))
+        }
+        Register::Double(x) => Register::Double(x.clamp(least, greatest)),
     }
 }
 

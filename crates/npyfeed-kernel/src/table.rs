@@ -71,7 +71,7 @@ impl Table {
 /// After how many channels their treatment repeats.
 pub(crate) fn distinct_channels(pass: &Pass) -> usize {
     let counts = pass.steps.iter().map(|step| match step {
-        Step::Cast(_) => 1,
+        Step::Cast(_) | Step::Clip { .. } => 1,
         Step::Multiply(numbers) | Step::Divide(numbers) | Step::Subtract(numbers) => numbers.len(),
     });
     let (least, most) = counts.fold((usize::MAX, 1), |(least, most), count| match count {

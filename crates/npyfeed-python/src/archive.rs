@@ -8,8 +8,10 @@ use pyo3::exceptions::{PyKeyError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
+use crate::answer::{AT_ONCE_BYTES, answering};
 use crate::array::PyArray;
-use crate::error::{to_python, unsupported};
+use crate::error::to_python;
+use crate::reopen::{Reduced, reduced};
 
 /// The arrays of an .npz file, by name: a lazy mapping. `npyfeed.open` makes it.
 ///
@@ -22,7 +24,12 @@ use crate::error::{to_python, unsupported};
 /// shared while an `Array` or ndarray over it lives, and the archive keeps those last used, 256 MiB at most,
 /// so that `archive["x"][0]`, `archive["x"][1]` inflates once: asking again gives the same memory, with what
 /// was written to it. Several threads inflate several members side by side, and so does `load`. After a fork
-/// the child inflates what it needs for itself.
+/// the child inflates what it needs for itself. Ctrl-C is answered meanwhile; the inflating goes on without
+/// its caller, and whoever asks again gets what it makes.
+///
+/// A pickle carries the path and how the file was opened. Whoever unpickles opens it again, and gets an
+/// `OSError` if it was written to or replaced meanwhile; so does `copy.deepcopy`. `copy.copy` is the same
+/// archive. What lies in memory cannot be pickled.
 ///
 /// Raises on `archive[name]`:
 ///     KeyError: there is no such member.
@@ -106,6 +113,10 @@ impl PyArchive {
         let archive = self.archive()?;
         let known = name.extract::<&str>().ok().filter(|name| archive.contains(name));
         let name = known.ok_or_else(|| no_member(&archive, name))?;
+        if !archive.is_at_hand(name, AT_ONCE_BYTES) {
+            let name = name.to_owned();
+            return to_object(py, answering(py, move || archive.get(&name))?);
+        }
         let content = py.detach(|| archive.get(name)).map_err(|error| to_python(py, error))?;
         to_object(py, content)
     }
@@ -127,11 +138,12 @@ impl PyArchive {
             }
         }
         let asked: Vec<String> = names.extract()?;
-        let names: Vec<&str> = match asked[..] {
-            [] => archive.names().collect(),
-            [..] => asked.iter().map(String::as_str).collect(),
-        };
-        let contents = py.detach(|| archive.load(&names)).map_err(|error| to_python(py, error))?;
+        let names = if asked.is_empty() { archive.names().map(str::to_owned).collect() } else { asked };
+        let theirs = names.clone();
+        let contents = answering(py, move || {
+            let names: Vec<&str> = theirs.iter().map(String::as_str).collect();
+            archive.load(&names)
+        })?;
         let loaded = PyDict::new(py);
         for (name, content) in names.into_iter().zip(contents) {
             loaded.set_item(name, to_object(py, content)?)?;
@@ -154,12 +166,13 @@ impl PyArchive {
         Ok(PyList::new(py, self.archive()?.names())?.try_iter()?.into_any())
     }
 
-    /// The names.
-    #[expect(clippy::unused_self, reason = "the protocol asks an archive")]
-    fn __reduce__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let message =
-            "cannot pickle or copy an npyfeed.Archive: open it again in the child process, from archive.path";
-        Err(unsupported(py, message.to_owned()))
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduced(py, "an npyfeed.Archive", self.archive()?.reopening())
+    }
+
+    /// Another handle on the same archive, which `close` of this one leaves open.
+    fn __copy__(&self) -> PyResult<PyArchive> {
+        self.archive().map(PyArchive::new)
     }
 
     /// The names.

@@ -11,7 +11,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyIterator, PyString, PyTuple};
 
+use crate::answer::{AT_ONCE_BYTES, answering};
 use crate::error::{to_python, unsupported};
+use crate::reopen::{Reduced, reduced};
 use crate::{descr, dlpack, export};
 
 /// One array in an .npy or .npz file, mapped and not yet read. `npyfeed.open` makes it.
@@ -30,6 +32,11 @@ use crate::{descr, dlpack, export};
 /// If someone else cuts the file short or writes to it meanwhile, reading raises an `OSError` that names
 /// it. Arrays and tensors that were handed out before cannot raise: they read zeros where bytes are
 /// missing, and `check` tells. To change a file in use, rename a new one over it; that disturbs nobody.
+///
+/// A pickle carries the path and how the array was opened (member, field, mode and so on), not the elements
+/// and not what was written to them in memory. Whoever unpickles opens the file again, and gets an
+/// `OSError` if it was written to or replaced meanwhile; so does `copy.deepcopy`. `copy.copy` has the same
+/// elements. What lies in memory cannot be pickled.
 ///
 /// Raises on any use after `close`: ValueError.
 ///
@@ -179,7 +186,7 @@ impl PyArray {
             return self.sound(py, self.view(py)?);
         }
         let array = self.array()?;
-        let copied = py.detach(|| array.copied()).map_err(|error| to_python(py, error))?;
+        let copied = computed(py, &array, Array::copied)?;
         export::array(py, copied)
     }
 
@@ -188,7 +195,8 @@ impl PyArray {
     /// A copy in C order, if the array is not so as it lies.
     fn plain_numpy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let array = self.array()?;
-        let plain = py.detach(|| array.plain()).map_err(|error| to_python(py, error))?;
+        let is_plain = array.is_plain().map_err(|error| to_python(py, error))?;
+        let plain = if is_plain { array } else { computed(py, &array, Array::plain)? };
         self.sound(py, export::array(py, plain)?)
     }
 
@@ -334,11 +342,13 @@ impl PyArray {
         Err(PyAttributeError::new_err(format!("an npyfeed.Array has no attribute '{name}'{hint}")))
     }
 
-    #[expect(clippy::unused_self, reason = "the protocol asks an array")]
-    fn __reduce__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let message = "cannot pickle or copy an npyfeed.Array: open it again in the child process, from \
-                       array.path, or take array.numpy(copy=True)";
-        Err(unsupported(py, message.to_owned()))
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduced(py, "an npyfeed.Array", self.array()?.reopening())
+    }
+
+    /// Another handle on the same elements, which `close` of this one leaves open.
+    fn __copy__(&self) -> PyResult<PyArray> {
+        self.array().map(PyArray::new)
     }
 
     fn __len__(&self) -> PyResult<usize> {
@@ -401,6 +411,19 @@ impl PyArray {
         self.check(py)?;
         Ok(made)
     }
+}
+
+/// What `copy` makes of the array; if that is much, Ctrl-C is answered meanwhile.
+fn computed(
+    py: Python<'_>,
+    array: &Array,
+    copy: impl FnOnce(&Array) -> npyfeed::Result<Array> + Send + 'static,
+) -> PyResult<Array> {
+    if array.grid().packed_bytes() <= AT_ONCE_BYTES {
+        return py.detach(|| copy(array)).map_err(|error| to_python(py, error));
+    }
+    let array = array.clone();
+    answering(py, move || copy(&array))
 }
 
 /// What `from_array` of a framework's module makes of an array of numbers. It is looked up once.

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use npyfeed::{ColumnSource, Dataset};
-use numpy::{PyArrayMethods, PyReadonlyArray1, PyUntypedArray};
+use numpy::{PyArray1, PyArrayMethods, PyReadonlyArray1, PyUntypedArray};
+use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
+use crate::answer::{AT_ONCE_BYTES, answering};
 use crate::array::PyArray;
 use crate::error::{to_python, unsupported};
 use crate::loader::integer;
@@ -29,8 +31,11 @@ impl PyDataset {
         let mut builder = Dataset::builder();
         for (name, source) in columns {
             let source = column_source(&name, &source)?;
-            let added = py.detach(|| builder.column(&name, source));
-            builder = added.map_err(|error| to_python(py, error))?;
+            builder = if names_inside(&source) {
+                answering(py, move || builder.column(&name, source))?
+            } else {
+                py.detach(|| builder.column(&name, source)).map_err(|error| to_python(py, error))?
+            };
         }
         wrap(py, builder.build())
     }
@@ -86,7 +91,12 @@ impl PyDataset {
         indices: PyReadonlyArray1<'_, u64>,
     ) -> PyResult<Bound<'py, PyList>> {
         let indices = indices.to_vec()?; // what Python cannot change meanwhile
-        let batch = py.detach(|| self.dataset.batch(&indices)).map_err(|error| to_python(py, error))?;
+        let batch = if self.is_large(indices.len()) {
+            let dataset = self.dataset.clone();
+            answering(py, move || dataset.batch(&indices))?
+        } else {
+            py.detach(|| self.dataset.batch(&indices)).map_err(|error| to_python(py, error))?
+        };
         let arrays = batch.into_columns().into_iter().map(|column| {
             let descr = descr::of_dtype(py, column.spec().dtype)?;
             export::column(py, column, &descr)
@@ -94,8 +104,39 @@ impl PyDataset {
         PyList::new(py, arrays.collect::<PyResult<Vec<_>>>()?)
     }
 
+    /// The array that column `place` is made of, before any transform.
+    fn array(&self, place: usize) -> PyResult<PyArray> {
+        let found = self.dataset.arrays().nth(place);
+        let (_, array) = found.ok_or_else(|| PyIndexError::new_err("the dataset has fewer columns"))?;
+        Ok(PyArray::new(array.clone()))
+    }
+
+    /// Of each sample, the row it is. `None`: all rows, in their order.
+    fn rows<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyArray1<u64>>> {
+        self.dataset.rows().map(|rows| PyArray1::from_slice(py, rows))
+    }
+
     fn __len__(&self) -> PyResult<usize> {
         Ok(usize::try_from(self.dataset.len())?)
+    }
+}
+
+impl PyDataset {
+    /// Whether to stack so many samples takes long enough for Ctrl-C to be pressed meanwhile.
+    fn is_large(&self, sample_count: usize) -> bool {
+        let bytes_of = |column: &npyfeed::ColumnSpec| {
+            column.shape.iter().fold(column.dtype.item_bytes(), |bytes, &length| bytes.saturating_mul(length))
+        };
+        let sample_bytes = self.dataset.spec().iter().map(bytes_of).fold(0, usize::saturating_add);
+        sample_bytes.saturating_mul(sample_count) > AT_ONCE_BYTES
+    }
+}
+
+/// Whether a member may have to be inflated: a path that says what is inside the file.
+fn names_inside(source: &ColumnSource) -> bool {
+    match source {
+        ColumnSource::Path(path) => path.as_os_str().as_encoded_bytes().contains(&b':'),
+        ColumnSource::Array(_) => false,
     }
 }
 

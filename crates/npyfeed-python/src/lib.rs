@@ -10,6 +10,7 @@
 
 use pyo3::pymodule;
 
+mod answer;
 mod archive;
 mod array;
 mod dataset;
@@ -20,9 +21,11 @@ mod export;
 mod loader;
 mod open;
 mod order;
+mod reopen;
 mod save;
 mod save_npz;
 mod transform;
+mod turns;
 mod writer;
 
 #[pymodule(gil_used = false)]
@@ -41,6 +44,8 @@ mod _native {
     use super::open::open;
     #[pymodule_export]
     use super::order::PyOrder;
+    #[pymodule_export]
+    use super::reopen::reopen;
     #[pymodule_export]
     use super::save::save;
     #[pymodule_export]

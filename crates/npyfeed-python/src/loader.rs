@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use npyfeed::{Epoch, Loader, Next, Position, State, Uneven};
+use npyfeed::{Epoch, Io, Loader, Next, Position, State, Uneven};
 use numpy::PyArrayDescr;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
+use crate::answer::SIGNAL_INTERVAL;
 use crate::dataset::PyDataset;
 use crate::error::{mismatch, to_python, unsupported};
 use crate::order::PyOrder;
+use crate::turns::{Turn, Turns};
 use crate::{descr, export};
-
-/// How often a waiting consumer looks whether Ctrl-C was pressed.
-const SIGNAL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Batches of a dataset, epoch after epoch.
 #[pyclass(frozen, name = "Loader", module = "npyfeed._native")]
@@ -46,7 +45,7 @@ impl PyLoader {
         if let (Some(rank), Some(world_size)) = (may_wish("rank")?, may_wish("world_size")?) {
             builder = builder.shard(rank, world_size);
         }
-        builder = builder.uneven(uneven(&option("uneven")?)?);
+        builder = builder.uneven(uneven(&option("uneven")?)?).io(io(&option("io")?)?);
         let loader = builder.build().map_err(|error| to_python(py, error))?;
         Ok(PyLoader { loader })
     }
@@ -55,7 +54,7 @@ impl PyLoader {
         // Draws without replacement are sorted here.
         let epoch = py.detach(|| self.loader.begin_epoch()).map_err(|error| to_python(py, error))?;
         let descrs = self.loader.spec().iter().map(|column| Ok(descr::of_dtype(py, column.dtype)?.unbind()));
-        Ok(PyEpoch { epoch: Some(epoch), descrs: descrs.collect::<PyResult<_>>()? })
+        Ok(PyEpoch { turns: Turns::new(epoch), descrs: descrs.collect::<PyResult<_>>()? })
     }
 
     fn __len__(&self) -> PyResult<usize> {
@@ -113,55 +112,87 @@ impl PyLoader {
         counts.set_item("samples", stats.samples)?;
         counts.set_item("bytes_read", stats.bytes_read)?;
         counts.set_item("bytes_written", stats.bytes_written)?;
+        counts.set_item("read_ns", stats.read_ns)?;
         counts.set_item("fill_ns", stats.fill_ns)?;
+        counts.set_item("idle_ns", stats.idle_ns)?;
         counts.set_item("wait_ns", stats.wait_ns)?;
+        counts.set_item("busy_ns", stats.busy_ns)?;
         Ok(counts)
+    }
+
+    fn verdict(&self) -> String {
+        self.loader.stats().verdict()
+    }
+
+    fn explain(&self) -> String {
+        self.loader.explain()
     }
 }
 
-/// One pass over the dataset. Each item is a tuple with an ndarray for each column.
-#[pyclass(name = "Epoch", module = "npyfeed._native")]
+/// One pass over the dataset. Each item is a tuple with an ndarray for each column. Threads that share one take
+/// turns: each batch goes to one of them.
+#[pyclass(frozen, name = "Epoch", module = "npyfeed._native")]
 pub(crate) struct PyEpoch {
-    /// `None` only while being dropped.
-    epoch: Option<Epoch>,
+    turns: Turns<Epoch>,
     descrs: Vec<Py<PyArrayDescr>>,
 }
 
 #[pymethods]
 impl PyEpoch {
-    fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         slf
     }
 
-    fn __next__<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         // A batch that is ready is taken without letting go of the interpreter, which would cost more.
-        let Some(epoch) = &mut self.epoch else { return Ok(None) };
-        let mut next = epoch.next_within(Duration::ZERO);
+        let mut turn = self.turns.take(Duration::ZERO);
+        let mut next = next_within(&mut turn, Duration::ZERO);
         loop {
             match next {
                 Ok(Next::Batch(batch)) => {
+                    drop(turn);
                     let columns = batch.into_columns().into_iter().zip(&self.descrs);
                     let arrays = columns.map(|(column, descr)| export::column(py, column, descr.bind(py)));
                     return PyTuple::new(py, arrays.collect::<PyResult<Vec<_>>>()?).map(Some);
                 }
-                Ok(Next::Pending) => {
-                    // Looked at only while empty-handed: an exception here loses no batch and no error.
-                    py.check_signals()?;
-                    next = py.detach(|| epoch.next_within(SIGNAL_INTERVAL));
-                }
+                // Looked at only while empty-handed: an exception here loses no batch and no error.
+                Ok(Next::Pending) => py.check_signals()?,
                 Ok(Next::End) => return Ok(None),
                 Err(error) => return Err(to_python(py, error)),
             }
+            next = py.detach(|| {
+                let patience = if turn.is_some() { SIGNAL_INTERVAL } else { Duration::ZERO };
+                turn = turn.take().or_else(|| self.turns.take(SIGNAL_INTERVAL));
+                next_within(&mut turn, patience)
+            });
         }
+    }
+}
+
+/// What comes next, for whose turn it is.
+fn next_within(turn: &mut Option<Turn<'_, Epoch>>, patience: Duration) -> npyfeed::Result<Next> {
+    match turn.as_mut().and_then(Turn::thing) {
+        Some(epoch) => epoch.next_within(patience),
+        None => Ok(Next::Pending),
     }
 }
 
 impl Drop for PyEpoch {
     /// Waits for the workers without holding up the other threads of the interpreter.
     fn drop(&mut self) {
-        let epoch = self.epoch.take();
+        let epoch = self.turns.end();
         Python::try_attach(|py| py.detach(|| drop(epoch)));
     }
+}
+
+fn io(value: &Bound<'_, PyAny>) -> PyResult<Io> {
+    let name: Option<String> = value.extract().ok();
+    let known = Io::NAMES.into_iter().find(|(known, _)| name.as_deref() == Some(known));
+    known.map(|(_, io)| io).ok_or_else(|| {
+        let names = Io::NAMES.map(|(name, _)| format!("'{name}'")).join(", ");
+        let found = value.repr().map_or_else(|_| "something else".to_owned(), |repr| repr.to_string());
+        mismatch(value.py(), format!("cannot make a loader: expected io to be one of {names}, found {found}"))
+    })
 }
 
 fn uneven(value: &Bound<'_, PyAny>) -> PyResult<Uneven> {

@@ -81,14 +81,26 @@ pub(crate) fn open<'py>(
     if let Some(dtype) = dtype {
         options = options.dtype(descr::meant("cannot open with dtype=", dtype)?);
     }
-    match opened(source, options)? {
+    to_object(py, opened(source, options)?)
+}
+
+pub(crate) fn to_object(py: Python<'_>, opened: Opened) -> PyResult<Bound<'_, PyAny>> {
+    match opened {
         Opened::Array(array) => Ok(Bound::new(py, PyArray::new(array))?.into_any()),
         Opened::Archive(archive) => Ok(Bound::new(py, PyArchive::new(archive))?.into_any()),
     }
 }
 
+pub(crate) fn mode_letter(mode: Mode) -> &'static str {
+    match mode {
+        Mode::CopyOnWrite => "c",
+        Mode::ReadOnly => "r",
+        Mode::ReadWrite => "r+",
+    }
+}
+
 /// The letters of `numpy.memmap`.
-fn parse_mode(py: Python<'_>, mode: &str) -> PyResult<Mode> {
+pub(crate) fn parse_mode(py: Python<'_>, mode: &str) -> PyResult<Mode> {
     match mode {
         "c" => Ok(Mode::CopyOnWrite),
         "r" => Ok(Mode::ReadOnly),

@@ -7,7 +7,8 @@ use pyo3::types::PyTuple;
 use crate::descr;
 use crate::error::unsupported;
 
-/// The transforms for `column`: `("ToTensor",)`, `("ToDtype", "float32", True)`, `("Normalize", [..], [..])`.
+/// The transforms for `column`: `("ToTensor",)`, `("ToDtype", "float32", True)`, `("Normalize", [..], [..])`,
+/// `("Clip", 0.0, 1.0)`.
 pub(crate) fn chain(column: &str, given: &[Bound<'_, PyTuple>]) -> PyResult<Vec<Transform>> {
     let steps = given.iter().enumerate();
     steps
@@ -39,7 +40,11 @@ fn transform(context: &str, given: &Bound<'_, PyTuple>) -> PyResult<Transform> {
         "ScaleIntensityRange" => Ok(Transform::ScaleIntensityRange {
             from: given.get_item(1)?.extract()?,
             to: given.get_item(2)?.extract()?,
+            clip: given.get_item(3)?.extract()?,
         }),
+        "Clip" => {
+            Ok(Transform::Clip { min: given.get_item(1)?.extract()?, max: given.get_item(2)?.extract()? })
+        }
         _ => Err(unsupported(given.py(), format!("{context}: no native transform is called '{name}'"))),
     }
 }

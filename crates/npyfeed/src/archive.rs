@@ -8,11 +8,12 @@ use npyfeed_array::Buffer;
 use npyfeed_io::{Memory, Mode, Section, Source};
 use npyfeed_npy::{Directory, Member, Method};
 
-use crate::array::Array;
+use crate::array::{Array, Origin};
 use crate::error::{Error, ErrorKind, Result};
 use crate::inflated::Inflated;
 use crate::load_many::load_many;
 use crate::open::{NPY_MAGIC, OpenOptions, Opened};
+use crate::reopen::{OpenedFile, Step};
 
 /// Which members are held against their CRC-32 when they are first used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -52,7 +53,8 @@ pub struct Archive(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     file: Arc<dyn Source>,
-    path: Option<Box<Path>>,
+    /// Where it lies.
+    origin: Origin,
     directory: Directory,
     options: OpenOptions,
     inflated: Inflated,
@@ -88,7 +90,7 @@ impl Archive {
     }
 
     /// The archive whose bytes are `file`.
-    pub(crate) fn read(file: Arc<dyn Source>, path: Option<&Path>, options: OpenOptions) -> Result<Archive> {
+    pub(crate) fn read(file: Arc<dyn Source>, origin: Origin, options: OpenOptions) -> Result<Archive> {
         if options.mode == Mode::ReadWrite {
             let found = "expected an .npy file for mode 'r+', found an .npz file, whose members carry a CRC; save the members anew with save_npz";
             return Err(Error::unsupported(format!("cannot open '{}' to be written: {found}", file.name())));
@@ -98,8 +100,7 @@ impl Archive {
         let member_count = directory.members().len();
         let inflated = Inflated::new(member_count, options.kept_bytes);
         let is_checked = (0..member_count).map(|_| AtomicBool::new(false)).collect();
-        let path = path.map(Into::into);
-        Ok(Archive(Arc::new(Inner { file, path, directory, options, inflated, is_checked })))
+        Ok(Archive(Arc::new(Inner { file, origin, directory, options, inflated, is_checked })))
     }
 
     /// The number of members.
@@ -124,7 +125,12 @@ impl Archive {
 
     /// The file, if it is one.
     pub fn path(&self) -> Option<&Path> {
-        self.0.path.as_deref()
+        self.0.origin.path.as_deref()
+    }
+
+    /// The file as it was when it was opened, if it is one.
+    pub(crate) fn opened_file(&self) -> Option<&Arc<OpenedFile>> {
+        self.0.origin.way.as_ref().map(|way| &way.file)
     }
 
     /// What errors call it: the path of its file, or `"memory"`.
@@ -162,6 +168,20 @@ impl Archive {
     pub fn get(&self, name: &str) -> Result<Content> {
         let place = self.0.directory.find(name).ok_or_else(|| self.no_member(name))?;
         self.0.content(place).map_err(|error| error.about(self.path()))
+    }
+
+    /// Whether [`get`](Archive::get) has nothing to read or inflate for it, or at most `at_once_bytes`: for who
+    /// has something else to do meanwhile. Waits for nobody. A name that is not there is told at once.
+    pub fn is_at_hand(&self, name: &str, at_once_bytes: usize) -> bool {
+        let Some(place) = self.0.directory.find(name) else { return true };
+        let member = &self.0.directory.members()[place];
+        if member.plain_bytes() <= at_once_bytes as u64 {
+            return true;
+        }
+        match member.method() {
+            Method::Deflated => self.0.inflated.has(place),
+            Method::Stored | Method::Other(_) => self.0.has_been_checked(place),
+        }
     }
 
     /// The members called `names`, each as [`get`](Archive::get) gives it, in that order. Deflated ones are
@@ -209,7 +229,9 @@ impl Inner {
         let member = &self.directory.members()[place];
         let source = self.bytes_of(place, member)?;
         if source.bytes().starts_with(NPY_MAGIC) || member.name() != member.key() {
-            return self.options.array(source, self.path.as_deref(), 0).map(Content::Array);
+            let way = self.origin.way.as_ref().map(|way| way.and(Step::Member(member.key().to_owned())));
+            let origin = Origin { way, ..self.origin.clone() };
+            return self.options.array(source, origin, 0).map(Content::Array);
         }
         Ok(Content::Bytes(source.bytes().to_vec()))
     }
@@ -235,13 +257,20 @@ impl Inner {
         let section = Section::new(self.name_of(member), Arc::clone(&self.file), range);
         let section =
             section.ok_or_else(|| Error::new(ErrorKind::Internal, "a member outside its archive"))?;
-        let is_checked = &self.is_checked[place];
-        if self.options.crc_check == CrcCheck::All && !is_checked.load(Ordering::Relaxed) {
+        if !self.has_been_checked(place) {
             member.check_crc(section.bytes()).map_err(bad)?;
             // Once: what the user writes over the bytes later is no damage.
-            is_checked.store(true, Ordering::Relaxed);
+            self.is_checked[place].store(true, Ordering::Relaxed);
         }
         Ok(Arc::new(section))
+    }
+
+    /// Whether a stored member needs no pass over its bytes, or no further one.
+    fn has_been_checked(&self, place: usize) -> bool {
+        match self.options.crc_check {
+            CrcCheck::Deflated => true,
+            CrcCheck::All => self.is_checked[place].load(Ordering::Relaxed),
+        }
     }
 
     /// The bytes of a deflated member, which are those that others have already, if any do.

@@ -9,6 +9,8 @@ use npyfeed_io::{Memory, Mode, Source};
 use npyfeed_npy::{Descr, MAX_AXES, UnsupportedDescr, Version};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::io_choice::Lying;
+use crate::reopen::{Step, Way};
 
 /// One array. Opening it has checked the header and mapped the bytes; none is read before it is used.
 ///
@@ -36,6 +38,8 @@ pub(crate) struct Origin {
     pub(crate) version: Option<Version>,
     /// What may be done with its bytes.
     pub(crate) mode: Mode,
+    /// How to come to it again, if it lies in a file.
+    pub(crate) way: Option<Way>,
 }
 
 #[derive(Clone, Debug)]
@@ -157,12 +161,14 @@ impl Array {
         let offset_bytes = if grid.span_bytes() == 0 { 0 } else { offset_bytes };
         let items =
             Items::on(grid, element).ok_or_else(|| Error::new(ErrorKind::Internal, "a field's size"))?;
-        self.seen_as(items, offset_bytes)
+        self.seen_as(items, offset_bytes, Step::Field(name.to_owned()))
     }
 
-    /// Other items over the same bytes, from `offset_bytes` on.
-    fn seen_as(&self, items: Items, offset_bytes: usize) -> Result<Array> {
-        let (source, origin) = (Arc::clone(&self.0.source), self.0.origin.clone());
+    /// Other items over the same bytes, from `offset_bytes` on: what `step` leads to.
+    fn seen_as(&self, items: Items, offset_bytes: usize, step: Step) -> Result<Array> {
+        let source = Arc::clone(&self.0.source);
+        let way = self.way().map(|way| way.and(step));
+        let origin = Origin { way, ..self.0.origin.clone() };
         Array::new(source, origin, items, self.0.data_offset + offset_bytes)
     }
 
@@ -190,6 +196,11 @@ impl Array {
         self.0.origin.path.as_deref()
     }
 
+    /// How to come to it again, if it lies in a file.
+    pub(crate) fn way(&self) -> Option<&Way> {
+        self.0.origin.way.as_ref()
+    }
+
     /// The version of the file format, if it was written in it.
     pub fn version(&self) -> Option<Version> {
         self.0.origin.version
@@ -203,7 +214,7 @@ impl Array {
         let items = Items::on(grid, &self.descr()).ok_or_else(internal)?;
         let memory = Memory::own(self.name().to_owned(), buffer);
         // What is written to a copy reaches no file, whatever the file was opened for.
-        let origin = Origin { mode: Mode::CopyOnWrite, ..self.0.origin.clone() };
+        let origin = Origin { mode: Mode::CopyOnWrite, way: None, ..self.0.origin.clone() };
         Array::new(Arc::new(memory), origin, items, 0)
     }
 
@@ -228,12 +239,29 @@ impl Array {
         let descr = self.descr().read_as(dtype).map_err(|why| no_such(why).about(self.path()))?;
         let items = Items::on(self.grid().clone(), &descr);
         let items = items.ok_or_else(|| Error::new(ErrorKind::Internal, "elements of another size"))?;
-        self.seen_as(items, 0)
+        self.seen_as(items, 0, Step::ReadAs(dtype))
     }
 
     /// What errors call it: the path of its file, or `"memory"`.
     pub fn name(&self) -> &str {
         self.0.source.name()
+    }
+
+    /// Where the bytes lie.
+    pub(crate) fn lying(&self) -> Lying {
+        match self.0.source.file() {
+            Some((file, offset)) => {
+                let start = offset + self.0.data_offset as u64;
+                Lying::File(Arc::clone(file), start..start + self.grid().span_bytes() as u64)
+            }
+            None if self.path().is_some() && self.0.origin.mode != Mode::ReadOnly => Lying::Map,
+            None => Lying::Memory,
+        }
+    }
+
+    /// Has the pages of a map that were read no longer count as this process's memory.
+    pub(crate) fn forget_resident(&self) {
+        self.0.source.forget_resident();
     }
 
     /// Where the bytes of the array end in what it was opened from; the next array of a file may begin there.

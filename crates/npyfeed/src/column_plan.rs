@@ -1,12 +1,15 @@
 //! One column of a plan: where its rows are, which part of them is taken, and how it gets into a slot.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use npyfeed_kernel::{Kernel, Stores, pack};
 
 use crate::dataset::{Column, kernel_for};
 use crate::error::{Error, Result};
+use crate::figures::grouped;
+use crate::io_choice::{Io, IoChoice};
 use crate::pool::Pool;
 use crate::region::Region;
 use crate::rows::Rows;
@@ -16,6 +19,10 @@ use crate::strips::Strips;
 /// consumer reads it, and each of its lines would be read from memory before it is overwritten.
 const STREAMING_MIN_BYTES: usize = 4 << 20;
 
+/// Of each column, so much is resident through its map at most, but for what was read meanwhile: an eighth of the
+/// memory that this process may use.
+static MAPPED_MAX_BYTES: LazyLock<u64> = LazyLock::new(|| npyfeed_io::memory_limit_bytes() / 8);
+
 /// One column: where its rows are, what is done with them, where the results go.
 #[derive(Debug)]
 pub(crate) struct ColumnPlan {
@@ -23,10 +30,17 @@ pub(crate) struct ColumnPlan {
     pub(crate) rows: Rows,
     pub(crate) region: Region,
     pub(crate) pool: Arc<Pool>,
+    pub(crate) choice: IoChoice,
     kernel: Arc<Kernel>,
     way: Way,
     /// The elements of a slot that each portion of a sample fills.
     portions: Arc<[Range<usize>]>,
+    /// Read through the map since its pages were let go.
+    mapped_bytes: AtomicU64,
+    /// Samples lie together and are not cut.
+    is_whole: bool,
+    /// Batches do not fit the cache, and are written past it.
+    is_streamed: bool,
     row_bytes: usize,
     slot_bytes: usize,
 }
@@ -54,9 +68,22 @@ impl Way {
     }
 }
 
+/// A part of a sample whose bytes are wanted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unit {
+    portion: usize,
+    strip: usize,
+}
+
+impl Unit {
+    /// A sample that is not cut.
+    #[cfg(test)]
+    pub(crate) const WHOLE: Unit = Unit { portion: 0, strip: 0 };
+}
+
 impl ColumnPlan {
     /// Chooses the kernel for batches of `batch_size`, of which the pool keeps `kept` buffers.
-    pub(crate) fn new(column: &Column, batch_size: usize, kept: usize) -> Result<ColumnPlan> {
+    pub(crate) fn new(column: &Column, batch_size: usize, kept: usize, io: Io) -> Result<ColumnPlan> {
         let pass = &column.outcome.pass;
         let (row_bytes, slot_bytes) = (pass.source_bytes(), pass.output_bytes());
         let batch_bytes = slot_bytes.checked_mul(batch_size).ok_or_else(|| {
@@ -65,23 +92,42 @@ impl ColumnPlan {
                 column.name
             ))
         })?;
-        let kernel = if batch_bytes < STREAMING_MIN_BYTES {
-            Arc::clone(&column.kernel)
-        } else {
+        let is_streamed = batch_bytes >= STREAMING_MIN_BYTES;
+        let kernel = if is_streamed {
             Arc::new(kernel_for(&column.outcome, Stores::Streaming)?)
+        } else {
+            Arc::clone(&column.kernel)
         };
         let region = column.outcome.region.clone();
         let way = Way::of(&region, &kernel);
+        let is_whole = matches!(way, Way::Whole);
         let portions = std::iter::once(0..pass.element_count()).collect();
-        let (name, rows, pool) =
-            (Arc::clone(&column.name), column.rows.clone(), Pool::new(batch_bytes, kept));
-        Ok(ColumnPlan { name, rows, region, pool, kernel, way, portions, row_bytes, slot_bytes })
+        let rows = if io == Io::Memory { column.rows.in_memory()? } else { column.rows.clone() };
+        let (choice, pool) = (IoChoice::new(io, rows.lying()), Pool::new(batch_bytes, kept));
+        let name = Arc::clone(&column.name);
+        Ok(ColumnPlan {
+            name,
+            rows,
+            region,
+            pool,
+            choice,
+            kernel,
+            way,
+            portions,
+            mapped_bytes: AtomicU64::new(0),
+            is_whole,
+            is_streamed,
+            row_bytes,
+            slot_bytes,
+        })
     }
 
     /// Cuts its samples into `count` portions, for as many threads; some are empty if there is too little to cut.
     pub(crate) fn cut(&mut self, count: usize) {
         let all = 0..self.portions.last().map_or(0, |last| last.end);
         let mut portions: Vec<Range<usize>> = match &self.way {
+            // A large picture whose channels lie side by side would be read as a whole for each portion.
+            Way::Whole if !self.kernel.keeps_order() && self.choice.file().is_some() => vec![all.clone()],
             Way::Whole => self.kernel.parts(count).collect(),
             Way::Strips(strips) => {
                 let end = |portion| strips.elements(strips.count() * portion / count).start;
@@ -90,6 +136,7 @@ impl ColumnPlan {
             Way::Packed => vec![all.clone()],
         };
         portions.resize(count, all.end..all.end);
+        self.is_whole = count == 1 && matches!(self.way, Way::Whole);
         self.portions = portions.into();
     }
 
@@ -101,6 +148,19 @@ impl ColumnPlan {
     /// The size of a sample in the batch.
     pub(crate) fn slot_bytes(&self) -> usize {
         self.slot_bytes
+    }
+
+    /// How samples get into their slots, for people.
+    pub(crate) fn way(&self) -> String {
+        let kernel = self.kernel.name();
+        let (row, slot) = (grouped(self.row_bytes as u64), grouped(self.slot_bytes as u64));
+        let gathered = match &self.way {
+            Way::Whole => String::new(),
+            Way::Strips(strips) => format!(", gathered in {} strips", grouped(strips.count() as u64)),
+            Way::Packed => ", gathered first".to_owned(),
+        };
+        let stores = if self.is_streamed { ", past the cache" } else { "" };
+        format!("kernel '{kernel}', {row} bytes in, {slot} out{gathered}{stores}")
     }
 
     /// How much is read of the rows for so many bytes in slots.
@@ -121,28 +181,83 @@ impl ColumnPlan {
         self.portions.iter().map(move |elements| elements.start * item_bytes..elements.end * item_bytes)
     }
 
-    /// Fills portion `portion` of a slot from what is taken of a row, which begins at its first element. Brings
-    /// together in `packed` what does not lie so.
-    pub(crate) fn fill(&self, source: &[u8], portion: usize, slot: &mut [u8], packed: &mut Vec<u8>) {
+    /// What portion `portion` of a slot is filled from: units, and the bytes of each, counted from the first byte of
+    /// what is taken of a row.
+    pub(crate) fn units(&self, portion: usize) -> impl Iterator<Item = (Unit, Range<usize>)> {
         let elements = self.portions[portion].clone();
+        let strips = match &self.way {
+            Way::Strips(strips) => strips.numbers(&elements),
+            Way::Whole | Way::Packed => 0..usize::from(!elements.is_empty()),
+        };
+        strips.map(move |strip| (Unit { portion, strip }, self.unit_bytes(strip, &elements)))
+    }
+
+    fn unit_bytes(&self, strip: usize, elements: &Range<usize>) -> Range<usize> {
         match &self.way {
-            Way::Whole if self.portions.len() == 1 => self.kernel.fill(source, slot),
+            Way::Whole if self.kernel.keeps_order() => {
+                let item_bytes = self.region.row.dtype().item_bytes();
+                elements.start * item_bytes..elements.end * item_bytes
+            }
+            Way::Whole | Way::Packed => 0..self.span_bytes(),
+            Way::Strips(strips) => {
+                let start = strips.start_bytes(strip);
+                start..start + strips.strip.span_bytes()
+            }
+        }
+    }
+
+    /// Fills portion `portion` of a slot from what is taken of a row. Brings together in `packed` what does not lie so.
+    pub(crate) fn fill(&self, source: &[u8], portion: usize, slot: &mut [u8], packed: &mut Vec<u8>) {
+        if self.is_whole {
+            return self.kernel.fill(source, slot);
+        }
+        for (unit, bytes) in self.units(portion) {
+            self.fill_unit(unit, &source[bytes], slot, packed);
+        }
+    }
+
+    /// Fills from the bytes of a unit what it is of in `slot`, which is the portion of a slot that it belongs to.
+    pub(crate) fn fill_unit(&self, unit: Unit, source: &[u8], slot: &mut [u8], packed: &mut Vec<u8>) {
+        let elements = self.portions[unit.portion].clone();
+        match &self.way {
+            Way::Whole if self.is_whole => self.kernel.fill(source, slot),
+            Way::Whole if self.kernel.keeps_order() => self.kernel.fill_elements(source, elements, slot),
             Way::Whole => self.kernel.fill_part(source, elements, slot),
             Way::Strips(strips) => {
                 packed.resize(strips.strip.packed_bytes(), 0);
-                let strip_bytes = strips.strip.item_count() * self.kernel.output_item_bytes();
-                for (number, part) in strips.numbers(&elements).zip(slot.chunks_exact_mut(strip_bytes.max(1)))
-                {
-                    pack(&strips.strip, &source[strips.start_bytes(number)..], packed);
-                    self.kernel.fill_elements(packed, strips.elements(number), part);
-                }
+                pack(&strips.strip, source, packed);
+                let item_bytes = self.kernel.output_item_bytes();
+                let (first, elements) = (elements.start, strips.elements(unit.strip));
+                let part =
+                    &mut slot[(elements.start - first) * item_bytes..(elements.end - first) * item_bytes];
+                self.kernel.fill_elements(packed, elements, part);
             }
-            Way::Packed if elements.is_empty() => {}
             Way::Packed => {
                 packed.resize(self.row_bytes, 0);
                 pack(self.region.row.grid(), source, packed);
                 self.kernel.fill(packed, slot);
             }
         }
+    }
+
+    /// So many bytes were read through the map. Now and then the pages of a large file are let go: they stay in the
+    /// system's cache as long as it has room, and no longer count as this process's memory.
+    pub(crate) fn note_mapped(&self, read_bytes: usize) {
+        if self.rows.lying().len_bytes() <= *MAPPED_MAX_BYTES {
+            return;
+        }
+        let before = self.mapped_bytes.fetch_add(read_bytes as u64, Ordering::Relaxed);
+        if before + read_bytes as u64 > *MAPPED_MAX_BYTES {
+            self.mapped_bytes.store(0, Ordering::Relaxed);
+            self.rows.forget_resident();
+        }
+    }
+
+    /// Whether the bytes of these rows are still those that were opened. Ask after reading them.
+    ///
+    /// # Errors
+    /// As [`Rows::check`], naming the column.
+    pub(crate) fn check(&self, rows: &[u64]) -> Result<()> {
+        self.rows.check(rows).map_err(|error| error.while_doing(&format!("column '{}'", self.name)))
     }
 }

@@ -12,6 +12,7 @@ use crate::chain::{self, Outcome};
 use crate::column_plan::ColumnPlan;
 use crate::drawn::Drawn;
 use crate::error::{Error, ErrorKind, Result};
+use crate::io_choice::Io;
 use crate::open::open_column;
 use crate::report::PlanReport;
 use crate::rows::Rows;
@@ -140,7 +141,7 @@ impl Dataset {
         let _floats = DefaultFloats::begin();
         let mut leases = Vec::with_capacity(self.columns.len());
         for column in self.columns.iter() {
-            let plan = ColumnPlan::new(column, rows.len(), 0)?;
+            let plan = ColumnPlan::new(column, rows.len(), 0, Io::Map)?;
             let mut lease = plan.pool.lease()?;
             gather(&plan, &chosen, 0, lease.bytes_mut())?;
             leases.push(lease);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use npyfeed_io::{ChangeError, OpenError};
+use npyfeed_io::{ChangeError, OpenError, Stamp};
 use npyfeed_npy::{ArchiveError, HeaderError};
 
 /// A result whose error is [`Error`].
@@ -105,6 +105,20 @@ impl Error {
         Error(Box::new(Inner { kind: ErrorKind::Io, message, path: None, cause: Some(cause) }))
     }
 
+    /// The file to be opened again is not what it was.
+    pub(crate) fn other_file(path: &Path, expected: Stamp, found: Stamp) -> Error {
+        let later = if found.len_bytes == expected.len_bytes { " of another date" } else { "" };
+        let message = format!(
+            "cannot open '{}' again: it was written to or replaced since: expected the {} bytes that were opened, \
+             found {} bytes{later} (open it anew by its path)",
+            path.display(),
+            expected.len_bytes,
+            found.len_bytes
+        );
+        let cause = Some(std::io::ErrorKind::StaleNetworkFileHandle.into());
+        Error(Box::new(Inner { kind: ErrorKind::Io, message, path: None, cause })).on(path)
+    }
+
     /// The system refused to create, write or rename a file.
     pub(crate) fn cannot_write(path: &Path, cause: std::io::Error) -> Error {
         let cure = if cause.kind() == std::io::ErrorKind::NotFound {
@@ -147,6 +161,16 @@ impl Error {
     pub(crate) fn while_doing(mut self, doing: &str) -> Error {
         self.0.message = format!("{doing}: {}", self.0.message);
         self
+    }
+
+    /// The same error once more, for another batch that it befell.
+    pub(crate) fn again(&self) -> Error {
+        let Inner { kind, message, path, cause } = &*self.0;
+        let cause = cause.as_ref().map(|cause| match cause.raw_os_error() {
+            Some(code) => std::io::Error::from_raw_os_error(code),
+            None => cause.kind().into(),
+        });
+        Error(Box::new(Inner { kind: *kind, message: message.clone(), path: path.clone(), cause }))
     }
 
     /// What a program can do about it.

@@ -14,7 +14,7 @@
 //! Not here: how a member is inflated.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
 use npyfeed_io::{Memory, Source};
 
@@ -59,6 +59,15 @@ impl Inflated {
         }
     }
 
+    /// Whether the bytes of the member at `place` are there. Waits for nobody: while it is inflated, they are not.
+    pub(crate) fn has(&self, place: usize) -> bool {
+        let process = std::process::id();
+        if process == self.process {
+            return self.members.has(place);
+        }
+        self.members_of_fork(process).is_some_and(|members| members.has(place))
+    }
+
     /// How many members there are, and how many bytes of them at most are kept.
     fn shape(&self) -> (usize, usize) {
         (self.members.in_use.len(), self.members.bound_bytes)
@@ -68,8 +77,8 @@ impl Inflated {
     fn members_of_fork(&self, process: u32) -> Option<Arc<Members>> {
         let mut of_fork = match self.of_fork.try_lock() {
             Ok(of_fork) => of_fork,
-            Err(std::sync::TryLockError::Poisoned(of_fork)) => of_fork.into_inner(),
-            Err(std::sync::TryLockError::WouldBlock) => return None,
+            Err(TryLockError::Poisoned(of_fork)) => of_fork.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
         };
         match &*of_fork {
             Some((owner, members)) if *owner == process => Some(Arc::clone(members)),
@@ -95,6 +104,14 @@ impl Members {
     fn new(member_count: usize, bound_bytes: usize) -> Members {
         let in_use = (0..member_count).map(|_| Mutex::default()).collect();
         Members { bound_bytes, in_use, recent: Mutex::default() }
+    }
+
+    fn has(&self, place: usize) -> bool {
+        match self.in_use[place].try_lock() {
+            Ok(in_use) => in_use.strong_count() > 0,
+            Err(TryLockError::Poisoned(in_use)) => in_use.get_ref().strong_count() > 0,
+            Err(TryLockError::WouldBlock) => false,
+        }
     }
 
     fn get_or_inflate(&self, place: usize, inflate: impl FnOnce() -> Result<Memory>) -> Result<Arc<Memory>> {
@@ -206,6 +223,20 @@ mod tests {
         let first = inflated.get_or_inflate(0, || Ok(Memory::from(vec![1; 9]))).unwrap();
         let again = inflated.get_or_inflate(0, || panic!("inflated twice")).unwrap();
         assert!(Arc::ptr_eq(&first, &again));
+    }
+
+    #[test]
+    fn what_is_being_inflated_is_not_there_yet_and_nobody_waits_to_say_so() {
+        let inflated = Inflated::new(1, 100);
+        let inflate = || {
+            assert!(!inflated.has(0));
+            Ok(Memory::from(vec![1; 9]))
+        };
+        drop(inflated.get_or_inflate(0, inflate).unwrap());
+        assert!(inflated.has(0), "kept");
+        let let_go = Inflated::new(1, 0);
+        drop(let_go.get_or_inflate(0, || Ok(Memory::from(vec![1; 9]))).unwrap());
+        assert!(!let_go.has(0));
     }
 
     #[test]

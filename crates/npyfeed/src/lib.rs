@@ -43,7 +43,10 @@ mod column_plan;
 mod dataset;
 mod drawn;
 mod error;
+mod explain;
+mod figures;
 mod inflated;
+mod io_choice;
 mod load_many;
 mod loader;
 mod open;
@@ -52,6 +55,7 @@ mod packed;
 mod plan;
 mod pool;
 mod region;
+mod reopen;
 mod report;
 mod rows;
 mod run;
@@ -73,12 +77,13 @@ pub use dataset::{ColumnSource, Dataset, DatasetBuilder};
 pub use drawn::Drawn;
 pub use error::{Error, ErrorKind, Result};
 pub use inflated::DEFAULT_KEPT_BYTES;
+pub use io_choice::Io;
 pub use loader::{Epoch, Loader};
 pub use npyfeed_array::{
     ArrayView, ByteOrder, Dtype, Element, F8E4M3, F8E5M2, Framework, Grid, Kind, Layout, LayoutError,
     MemoryOrder, UnknownDtype,
 };
-pub use npyfeed_io::{Memory, Mode};
+pub use npyfeed_io::{Memory, Mode, Stamp};
 pub use npyfeed_npy::{
     DEFAULT_HEADER_BYTES, Descr, DescrTooLong, Field, TimeUnit, Version, header_bytes_of_descr,
 };
@@ -87,6 +92,7 @@ pub use npyfeed_sampler::{
 };
 pub use open::{OpenOptions, Opened, open};
 pub use options::LoaderBuilder;
+pub use reopen::{Reopening, Step};
 pub use report::{ColumnReport, Passes, PlanReport, Reads, Stage};
 pub use run::Next;
 pub use sample_element::SampleElement;

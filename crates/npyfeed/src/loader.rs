@@ -1,6 +1,7 @@
 //! Batches of a dataset, epoch after epoch.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use npyfeed_sampler::State;
@@ -8,6 +9,7 @@ use npyfeed_sampler::State;
 use crate::batch::{Batch, ColumnSpec};
 use crate::dataset::Dataset;
 use crate::error::{Error, Result};
+use crate::explain::explain;
 use crate::options::LoaderBuilder;
 use crate::plan::Plan;
 use crate::run::{Home, Next, Run};
@@ -153,9 +155,14 @@ impl Loader {
         self.plan.threads
     }
 
-    /// Batches filled ahead, at most.
+    /// Batches filled ahead: as many as have proved to be needed so far, unless a number was asked for.
     pub fn prefetch(&self) -> usize {
-        self.plan.prefetch
+        self.counters.depth.load(Ordering::Relaxed).max(self.plan.prefetch.start)
+    }
+
+    /// What was chosen and why, and what limits the loop, for people to read.
+    pub fn explain(&self) -> String {
+        explain(&self.plan, self.prefetch(), &self.stats())
     }
 
     /// What has been done so far.

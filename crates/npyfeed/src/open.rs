@@ -12,6 +12,7 @@ use crate::archive::{Archive, CrcCheck};
 use crate::array::{Array, Items, Origin};
 use crate::error::{Error, Result};
 use crate::inflated::DEFAULT_KEPT_BYTES;
+use crate::reopen::{OpenedFile, Way};
 
 /// What an .npy file starts with; a member of an archive that does is an array, whatever its name.
 pub(crate) const NPY_MAGIC: &[u8] = b"\x93NUMPY";
@@ -34,8 +35,11 @@ const READ_MAX_BYTES: u64 = 16 << 10;
 pub fn open(path: impl AsRef<Path>) -> Result<Array> {
     let (path, options) = (path.as_ref(), OpenOptions::new());
     let file = RegularFile::open(path, Mode::default()).map_err(|why| Error::cannot_open(path, why))?;
+    let shared: Arc<Path> = path.into();
+    let way = Way::to(&OpenedFile::new(&file, &shared, 0, options));
     let source = options.source(file, path)?;
-    options.array(source, Some(path), 0).map_err(|error| error.on(path))
+    let origin = Origin { path: Some(shared), way: Some(way), ..Origin::default() };
+    options.array(source, origin, 0).map_err(|error| error.on(path))
 }
 
 /// What a file turned out to be: its bytes decide, not its name.
@@ -61,8 +65,8 @@ pub enum Opened {
 #[derive(Clone, Copy, Debug)]
 pub struct OpenOptions {
     pub(crate) mode: Mode,
-    dtype: Option<Dtype>,
-    limits: Limits,
+    pub(crate) dtype: Option<Dtype>,
+    pub(crate) limits: Limits,
     pub(crate) crc_check: CrcCheck,
     pub(crate) kept_bytes: usize,
 }
@@ -121,7 +125,7 @@ impl OpenOptions {
     pub fn open(&self, path: impl AsRef<Path>) -> Result<Opened> {
         let path = path.as_ref();
         let file = RegularFile::open(path, self.mode).map_err(|why| Error::cannot_open(path, why))?;
-        self.opened(self.source(file, path)?, Some(path), 0)
+        self.open_regular(file, path, 0)
     }
 
     /// Opens what begins at byte `offset` of a file that is open already, and that errors call `path`.
@@ -130,7 +134,14 @@ impl OpenOptions {
     /// As [`open`](OpenOptions::open).
     pub fn open_file(&self, file: File, path: &Path, offset: usize) -> Result<Opened> {
         let file = RegularFile::of(file, path, self.mode).map_err(|why| Error::cannot_open(path, why))?;
-        self.opened(self.source(file, path)?, Some(path), offset)
+        self.open_regular(file, path, offset)
+    }
+
+    pub(crate) fn open_regular(&self, file: RegularFile, path: &Path, offset: usize) -> Result<Opened> {
+        let shared: Arc<Path> = path.into();
+        let way = Way::to(&OpenedFile::new(&file, &shared, offset, *self));
+        let origin = Origin { path: Some(shared), way: Some(way), ..Origin::default() };
+        self.opened(self.source(file, path)?, origin, offset).map_err(|error| error.on(path))
     }
 
     /// Opens what begins at byte `offset` of the bytes of a file that are in memory. They are not copied, and
@@ -149,7 +160,7 @@ impl OpenOptions {
                 return Err(Error::mismatch(format!("cannot open memory: {found}")));
             }
         };
-        self.opened(Arc::new(memory), None, offset)
+        self.opened(Arc::new(memory), Origin::default(), offset)
     }
 
     /// The bytes of a file: read if it is small, else mapped.
@@ -167,19 +178,17 @@ impl OpenOptions {
         Ok(Arc::new(if self.mode == Mode::ReadOnly { memory.read_only() } else { memory }))
     }
 
-    fn opened(&self, source: Arc<dyn Source>, path: Option<&Path>, offset: usize) -> Result<Opened> {
+    fn opened(&self, source: Arc<dyn Source>, origin: Origin, offset: usize) -> Result<Opened> {
         let from_offset = source.bytes().get(offset..).unwrap_or_default();
         // An archive is known by its end.
         if !from_offset.starts_with(NPY_MAGIC) && Directory::is_archive(source.bytes()) {
-            return Archive::read(source, path, *self)
-                .map(Opened::Archive)
-                .map_err(|error| error.about(path));
+            return Archive::read(source, origin, *self).map(Opened::Archive);
         }
-        self.array(source, path, offset).map(Opened::Array).map_err(|error| error.about(path))
+        self.array(source, origin, offset).map(Opened::Array)
     }
 
     /// The array that begins at byte `offset` of `source`: a file, or a member of an archive.
-    pub(crate) fn array(&self, source: Arc<dyn Source>, path: Option<&Path>, offset: usize) -> Result<Array> {
+    pub(crate) fn array(&self, source: Arc<dyn Source>, origin: Origin, offset: usize) -> Result<Array> {
         let bad_header = |why: HeaderError| Error::bad_header(source.name(), offset, &why);
         let bytes = source.bytes().get(offset..).unwrap_or_default();
         let header_bytes = Header::prefix_bytes(bytes, &self.limits).map_err(bad_header)?;
@@ -188,7 +197,7 @@ impl OpenOptions {
         let header = Header::parse(&start, &self.limits).map_err(bad_header)?;
         header.check_data(bytes.len() as u64).map_err(bad_header)?;
         let items = self.items(&header, source.name())?;
-        let origin = Origin { path: path.map(Into::into), version: Some(header.version()), mode: self.mode };
+        let origin = Origin { version: Some(header.version()), mode: self.mode, ..origin };
         Array::new(source, origin, items, offset + header.data_offset())
     }
 
@@ -223,8 +232,10 @@ impl Default for OpenOptions {
 /// Opens what a column names: an .npy file, `"file.npz:member"`, or a field of either, `"file.npy:field"`. A file of
 /// that whole name comes first.
 pub(crate) fn open_column(path: &Path) -> Result<Array> {
+    // What nobody can write to in memory may also be read from its file.
+    let options = OpenOptions::new().mode(Mode::ReadOnly);
     let Some((file, inside)) = file_and_inside(path) else {
-        return match OpenOptions::new().open(path)? {
+        return match options.open(path)? {
             Opened::Array(array) => Ok(array),
             Opened::Archive(archive) => {
                 let (path, names) = (path.display(), archive.listed());
@@ -235,7 +246,7 @@ pub(crate) fn open_column(path: &Path) -> Result<Array> {
             }
         };
     };
-    match OpenOptions::new().open(file)? {
+    match options.open(file)? {
         Opened::Array(array) => field_of(&array, inside),
         Opened::Archive(archive) => {
             let colons =

@@ -6,6 +6,7 @@ use npyfeed_sampler::{Order, Uneven};
 
 use crate::dataset::Dataset;
 use crate::error::Result;
+use crate::io_choice::Io;
 use crate::loader::Loader;
 use crate::plan::Plan;
 
@@ -22,6 +23,7 @@ pub(crate) struct Options {
     pub(crate) threads: Option<usize>,
     pub(crate) prefetch: Option<usize>,
     pub(crate) memory_bytes: Option<usize>,
+    pub(crate) io: Io,
     pub(crate) epoch: u64,
 }
 
@@ -41,7 +43,7 @@ impl Options {
 ///     .seed(0)
 ///     .drop_last(false)
 ///     .epoch(0)
-///     .build()?; // threads, prefetch and memory: chosen
+///     .build()?; // threads, prefetch, memory and io: chosen
 /// # Ok::<(), npyfeed::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -122,6 +124,13 @@ impl LoaderBuilder {
     /// Bytes of batches filled ahead, at most; ignored if [`prefetch`](Self::prefetch) is given.
     pub fn memory_bytes(mut self, memory_bytes: usize) -> LoaderBuilder {
         self.options.memory_bytes = Some(memory_bytes);
+        self
+    }
+
+    /// Which way the bytes of files come: chosen by measurement unless it is said here. The bytes of a batch do not
+    /// depend on it.
+    pub fn io(mut self, io: Io) -> LoaderBuilder {
+        self.options.io = io;
         self
     }
 

@@ -17,14 +17,22 @@ impl Array {
     /// As [`packed`](Array::packed); [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) instead of a copy of
     /// what was opened to be written: what is written to the copy would reach no file.
     pub fn plain(&self) -> Result<Array> {
-        let layout = self.layout()?;
-        let item_bytes = layout.dtype().item_bytes();
-        let steps_whole = layout.strides().iter().all(|step| step.is_multiple_of(item_bytes));
-        if steps_whole && !layout.is_swapped() && self.memory().is_some() {
+        if self.is_plain()? {
             return Ok(self.clone());
         }
         self.check_may_be_copied()?;
         self.packed()
+    }
+
+    /// Whether [`plain`](Array::plain) is the array itself, and no copy.
+    ///
+    /// # Errors
+    /// As [`layout`](Array::layout).
+    pub fn is_plain(&self) -> Result<bool> {
+        let layout = self.layout()?;
+        let item_bytes = layout.dtype().item_bytes();
+        let steps_whole = layout.strides().iter().all(|step| step.is_multiple_of(item_bytes));
+        Ok(steps_whole && !layout.is_swapped() && self.memory().is_some())
     }
 
     /// Whether a copy will do where nobody asked for one.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use npyfeed_sampler::{Batches, EpochOrder, LastBatch, Order, Position, Shard};
+use npyfeed_sampler::{Batches, EpochOrder, LastBatch, Position, Shard};
 
 use crate::batch::ColumnSpec;
 use crate::column_plan::ColumnPlan;
@@ -12,7 +12,10 @@ use crate::options::Options;
 use crate::run::Cutting;
 
 /// Batches are filled ahead up to this size in all, unless the user says otherwise; two at least.
-const PREFETCH_BYTES: usize = 64 << 20;
+pub(crate) const PREFETCH_BYTES: usize = 64 << 20;
+
+/// Batches filled ahead at first.
+const PREFETCH_START: usize = 4;
 
 /// More batches ahead than this smooth nothing any more.
 const PREFETCH_MAX: usize = 64;
@@ -34,6 +37,13 @@ const PORTIONS_MAX: usize = 64;
 /// back, and two for a consumer that is itself a batch or two ahead.
 const SPARE_BUFFERS: usize = 4;
 
+/// How many batches are filled ahead: at first, and at most, once stalls have shown that it takes more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Prefetch {
+    pub(crate) start: usize,
+    pub(crate) most: usize,
+}
+
 /// The checked and chosen way through a dataset.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -42,10 +52,11 @@ pub(crate) struct Plan {
     pub(crate) selection: Selection,
     /// Those of a whole epoch.
     pub(crate) batches: Batches,
-    pub(crate) prefetch: usize,
+    pub(crate) prefetch: Prefetch,
     pub(crate) threads: usize,
     pub(crate) cutting: Cutting,
-    order: Order,
+    /// What was asked for.
+    pub(crate) options: Options,
     fingerprint: u64,
 }
 
@@ -66,7 +77,7 @@ impl Plan {
         let mut columns = dataset
             .columns()
             .iter()
-            .map(|column| ColumnPlan::new(column, filled_at_most, prefetch + SPARE_BUFFERS))
+            .map(|column| ColumnPlan::new(column, filled_at_most, prefetch.most + SPARE_BUFFERS, options.io))
             .collect::<Result<Vec<_>>>()?;
         let moved_bytes: usize = columns.iter().map(|column| column.row_bytes() + column.slot_bytes()).sum();
         let cutting = choose_cutting(moved_bytes, filled_at_most);
@@ -81,19 +92,29 @@ impl Plan {
             prefetch,
             threads: choose_threads(options)?,
             cutting,
-            order: options.order.clone(),
+            options: options.clone(),
             fingerprint: options.order.fingerprint(dataset.len()),
         })
     }
 
     /// The order of the samples in epoch `epoch` under `seed`.
     pub(crate) fn order(&self, seed: u64, epoch: u64) -> EpochOrder {
-        EpochOrder::new(&self.order, self.selection.len(), seed, epoch)
+        EpochOrder::new(&self.options.order, self.selection.len(), seed, epoch)
     }
 
     /// What is left of an epoch at `position`.
     pub(crate) fn batches_from(&self, position: Position) -> Batches {
         Batches { start: position.sample, ..self.batches }
+    }
+
+    /// The largest request for bytes of a file that the columns may need, `least` if that is more.
+    pub(crate) fn request_bytes(&self, least: usize) -> usize {
+        let units = |column: &ColumnPlan| {
+            let portions = 0..self.cutting.portions;
+            portions.flat_map(|portion| column.units(portion).take(1)).map(|(_, bytes)| bytes.len()).max()
+        };
+        let read = self.columns.iter().filter(|column| column.choice.file().is_some());
+        read.filter_map(units).fold(least, usize::max)
     }
 
     /// What tells this order of this many samples from others.
@@ -140,18 +161,20 @@ fn choose_threads(options: &Options) -> Result<usize> {
     }
 }
 
-fn choose_prefetch(options: &Options, batch_bytes: usize) -> Result<usize> {
+fn choose_prefetch(options: &Options, batch_bytes: usize) -> Result<Prefetch> {
     if let Some(prefetch) = options.prefetch {
-        return Ok(within("prefetch", prefetch, PREFETCH_LIMIT)?.get());
+        let depth = within("prefetch", prefetch, PREFETCH_LIMIT)?.get();
+        return Ok(Prefetch { start: depth, most: depth });
     }
-    let Some(memory_bytes) = options.memory_bytes else {
-        return Ok((PREFETCH_BYTES / batch_bytes.max(1)).clamp(2, PREFETCH_MAX));
+    let most = match options.memory_bytes {
+        None => (PREFETCH_BYTES / batch_bytes.max(1)).clamp(2, PREFETCH_MAX),
+        Some(memory_bytes) if memory_bytes < batch_bytes => {
+            return Err(Error::mismatch(format!(
+                "cannot make a loader: expected memory of at least one batch, {batch_bytes} bytes, found {memory_bytes}; \
+                 raise memory or lower batch_size"
+            )));
+        }
+        Some(memory_bytes) => (memory_bytes / batch_bytes.max(1)).clamp(1, PREFETCH_MAX),
     };
-    if memory_bytes < batch_bytes {
-        return Err(Error::mismatch(format!(
-            "cannot make a loader: expected memory of at least one batch, {batch_bytes} bytes, found {memory_bytes}; \
-             raise memory or lower batch_size"
-        )));
-    }
-    Ok((memory_bytes / batch_bytes.max(1)).clamp(1, PREFETCH_MAX))
+    Ok(Prefetch { start: most.min(PREFETCH_START), most })
 }

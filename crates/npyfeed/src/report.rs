@@ -7,6 +7,7 @@ use npyfeed_array::{ByteOrder, Dtype};
 use crate::column_plan::Way;
 use crate::dataset::{Column, Dataset};
 use crate::error::Result;
+use crate::figures::grouped;
 
 /// What is read, computed and written for each sample. Made by [`Dataset::plan`]; its text is for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +120,7 @@ impl ColumnReport {
 
 impl fmt::Display for PlanReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} samples", grouped(&self.samples))?;
+        write!(out, "{} samples", grouped(self.samples))?;
         self.columns.iter().try_for_each(|column| write!(out, "\n{column}"))
     }
 }
@@ -131,10 +132,11 @@ impl fmt::Display for ColumnReport {
         } else {
             ", to be swapped"
         };
-        writeln!(out, "{}: {} rows {}{swapped}", self.name, grouped(&self.rows), self.row)?;
-        let bytes = || format!("{} of {} bytes", grouped(&self.read_bytes), grouped(&self.row_bytes));
+        writeln!(out, "{}: {} rows {}{swapped}", self.name, grouped(self.rows), self.row)?;
+        let bytes =
+            || format!("{} of {} bytes", grouped(self.read_bytes as u64), grouped(self.row_bytes as u64));
         match &self.reads {
-            Reads::Row => writeln!(out, "  read: whole rows, {} bytes", grouped(&self.row_bytes)),
+            Reads::Row => writeln!(out, "  read: whole rows, {} bytes", grouped(self.row_bytes as u64)),
             Reads::Box(shape) => writeln!(out, "  read: a box {shape:?}, {}", bytes()),
             Reads::DrawnBox(shape) => writeln!(out, "  read: a box {shape:?} at a drawn place, {}", bytes()),
         }?;
@@ -145,11 +147,11 @@ impl fmt::Display for ColumnReport {
         match self.passes {
             Passes::One => writeln!(out, "  passes: 1, loop '{kernel}'"),
             Passes::OneInStrips(count) => {
-                writeln!(out, "  passes: 1, loop '{kernel}', in {} strips", grouped(&count))
+                writeln!(out, "  passes: 1, loop '{kernel}', in {} strips", grouped(count as u64))
             }
             Passes::Two => writeln!(out, "  passes: 2, elements brought together, then loop '{kernel}'"),
         }?;
-        write!(out, "  write: {} bytes", grouped(&self.written_bytes))
+        write!(out, "  write: {} bytes", grouped(self.written_bytes as u64))
     }
 }
 
@@ -157,11 +159,4 @@ impl fmt::Display for Stage {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} {:?}", self.dtype, self.shape)
     }
-}
-
-/// 1,234,567.
-fn grouped(number: &impl ToString) -> String {
-    let digits = number.to_string();
-    let groups = digits.as_bytes().rchunks(3).rev();
-    groups.map(String::from_utf8_lossy).collect::<Vec<_>>().join(",")
 }

@@ -4,6 +4,7 @@ use npyfeed_array::Layout;
 
 use crate::array::Array;
 use crate::error::{Error, Result};
+use crate::io_choice::Lying;
 
 /// The rows of a column, numbered from 0.
 #[derive(Clone, Debug)]
@@ -28,6 +29,13 @@ impl Rows {
         Ok(Rows::Array(array))
     }
 
+    /// What errors call them.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Rows::Array(array) => array.name(),
+        }
+    }
+
     /// How many there are.
     pub(crate) fn count(&self) -> u64 {
         match self {
@@ -45,6 +53,37 @@ impl Rows {
                 let row = array.layout()?.row();
                 row.ok_or_else(|| Error::mismatch("expected an array with rows, found a single number"))
             }
+        }
+    }
+
+    /// Where their bytes lie.
+    pub(crate) fn lying(&self) -> Lying {
+        match self {
+            Rows::Array(array) => array.lying(),
+        }
+    }
+
+    /// From the first byte of the column to the first element of row `row`.
+    pub(crate) fn start_bytes(&self, row: u64) -> u64 {
+        match self {
+            Rows::Array(array) => row * array.grid().row_stride_bytes() as u64,
+        }
+    }
+
+    /// Has what was read through maps no longer count as this process's memory.
+    pub(crate) fn forget_resident(&self) {
+        match self {
+            Rows::Array(array) => array.forget_resident(),
+        }
+    }
+
+    /// The same rows, in memory of their own.
+    ///
+    /// # Errors
+    /// As [`Array::copied`].
+    pub(crate) fn in_memory(&self) -> Result<Rows> {
+        match self {
+            Rows::Array(array) => array.copied().map(Rows::Array),
         }
     }
 

@@ -11,7 +11,7 @@ pub enum Transform {
     /// Source: `torchvision.transforms.ToTensor` for an ndarray.
     ToTensor,
     /// Another dtype. With `scale`, integers become floats between 0 (or -1) and 1: they are divided by
-    /// the greatest value of their dtype.
+    /// the greatest value of their dtype, and floats between 0 and 1 become u8.
     ///
     /// Source: `torchvision.transforms.v2.ToDtype`.
     ToDtype {
@@ -81,6 +81,18 @@ pub enum Transform {
         from: (f64, f64),
         /// What 0 and 1 become then.
         to: Option<(f64, f64)>,
+        /// Whether what is beyond `to` becomes the end of it.
+        clip: bool,
+    },
+    /// What is less than `min` becomes `min`, what is greater than `max` becomes `max`; NaN stays NaN. After it a cast
+    /// to integers between which the bounds lie loses nothing but fractions.
+    ///
+    /// Source: `torch.clamp`.
+    Clip {
+        /// The least that comes out.
+        min: f64,
+        /// The greatest that comes out.
+        max: f64,
     },
 }
 
@@ -114,6 +126,7 @@ impl Transform {
             Transform::CenterCrop { .. } => "CenterCrop",
             Transform::RandomCrop { .. } => "RandomCrop",
             Transform::ScaleIntensityRange { .. } => "ScaleIntensityRange",
+            Transform::Clip { .. } => "Clip",
         }
     }
 }

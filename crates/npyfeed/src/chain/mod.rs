@@ -13,6 +13,9 @@ use crate::region::{Cut, DrawnStart, Region};
 use crate::report::Stage;
 use crate::transform::Transform;
 
+/// The integers that floats and wider integers can be brought to.
+const TRUNCATED: [Dtype; 5] = [Dtype::U8, Dtype::I8, Dtype::U16, Dtype::I16, Dtype::I32];
+
 /// What a column gives: dtype and shape of one sample, what is read for it, and the pass that makes it.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
@@ -38,6 +41,10 @@ struct Chain {
     random: Vec<RandomStep>,
     arrangement: Arrangement,
     steps: Vec<Step>,
+    /// What the steps give: narrower than `dtype` where the store widens an integer.
+    stepped: Dtype,
+    /// Between what the elements lie, from a clip on until they are computed with.
+    range: Option<(f64, f64)>,
     /// `ToTensor` was here: the sample is a tensor, `[channel, height, width]`.
     is_tensor: bool,
     /// A step has numbers for each channel, the third axis from the end.
@@ -59,6 +66,8 @@ pub(crate) fn fold(column: &str, row: &Layout, transforms: &[Transform]) -> Resu
         random: Vec::new(),
         arrangement: Arrangement::Planar,
         steps: Vec::new(),
+        stepped: row.dtype(),
+        range: None,
         is_tensor: false,
         has_channel_numbers: false,
     };
@@ -84,8 +93,20 @@ impl Chain {
             Transform::RandSpatialCrop { size } => self.add_drawn_crop((place, transform.name()), size),
             Transform::CenterCrop { size } => self.add_center_picture(*size),
             Transform::RandomCrop { size } => self.add_drawn_picture((place, transform.name()), *size),
-            Transform::ScaleIntensityRange { from, to } => self.add_intensity_range(*from, *to),
+            Transform::ScaleIntensityRange { from, to, clip } => {
+                self.add_intensity_range(*from, *to, to.filter(|_| *clip))
+            }
+            Transform::Clip { min, max } => self.add_clip(*min, *max),
         }
+    }
+
+    fn push(&mut self, step: Step) {
+        match &step {
+            Step::Cast(dtype) => self.stepped = *dtype,
+            Step::Clip { least, greatest } => self.range = Some((*least, *greatest)),
+            Step::Multiply(_) | Step::Divide(_) | Step::Subtract(_) => self.range = None,
+        }
+        self.steps.push(step);
     }
 
     fn add_to_tensor(&mut self) -> Result<()> {
@@ -114,7 +135,8 @@ impl Chain {
         };
         self.is_tensor = true;
         if self.dtype == Dtype::U8 {
-            self.steps.extend([Step::Cast(Dtype::F32), Step::Divide(vec![255.0])]);
+            self.push(Step::Cast(Dtype::F32));
+            self.push(Step::Divide(vec![255.0]));
             self.dtype = Dtype::F32;
         }
         Ok(())
@@ -132,25 +154,44 @@ impl Chain {
         }
         if dtype.is_float() {
             refuse_narrow_float(dtype)?;
-            self.steps.push(Step::Cast(dtype));
+            self.push(Step::Cast(dtype));
         } else if !self.dtype.widens_to(dtype) {
-            return Err(Error::unsupported(format!(
-                "a cast from {} to {dtype} could lose values; expected a floating-point dtype or an \
-                 integer dtype that holds every {}",
-                self.dtype, self.dtype
-            )));
+            self.check_narrowing(dtype)?;
+            self.push(Step::Cast(dtype));
         }
         self.dtype = dtype;
         Ok(())
+    }
+
+    /// Whether a clip has seen to it that all elements lie in the range of the integers `dtype`.
+    #[expect(clippy::cast_precision_loss, reason = "the integers that are cast to are exact in f64")]
+    fn check_narrowing(&self, dtype: Dtype) -> Result<()> {
+        let wanted = dtype.integer_range().filter(|_| TRUNCATED.contains(&dtype));
+        let wanted = wanted.map(|(least, greatest)| (least as f64, greatest as f64));
+        let cure = match (wanted, self.range) {
+            (Some((least, greatest)), Some((min, max))) if least <= min && max <= greatest => return Ok(()),
+            (Some((least, greatest)), _) if can_clip(self.dtype) => {
+                format!(", or Clip({least}, {greatest}) right before it")
+            }
+            (Some(_) | None, _) => String::new(),
+        };
+        Err(Error::unsupported(format!(
+            "a cast from {} to {dtype} could lose values; expected a floating-point dtype or an integer dtype that \
+             holds every {}{cure}",
+            self.dtype, self.dtype
+        )))
     }
 
     fn add_scaled_to_dtype(&mut self, dtype: Dtype) -> Result<()> {
         if dtype == self.dtype || (self.dtype.is_float() && dtype.is_float()) {
             return self.add_to_dtype(dtype);
         }
+        if self.dtype.is_float() && dtype == Dtype::U8 {
+            return self.add_scaled_to_u8();
+        }
         if !dtype.is_float() {
             return Err(Error::unsupported(format!(
-                "scale=True expects a floating-point dtype, found {dtype}"
+                "scale=True expects a floating-point dtype, or uint8 for floats, found {dtype}"
             )));
         }
         refuse_narrow_float(dtype)?;
@@ -160,12 +201,67 @@ impl Chain {
                 self.dtype
             ))
         })?;
-        self.steps.push(Step::Cast(dtype));
-        // PyTorch multiplies 16-bit floats by a scalar in f32 and rounds once.
-        self.steps.push(Step::Cast(if dtype == Dtype::F64 { Dtype::F64 } else { Dtype::F32 }));
-        self.steps.push(Step::Multiply(vec![1.0 / greatest]));
-        self.steps.push(Step::Cast(dtype));
+        self.push(Step::Cast(dtype));
+        self.multiply(dtype, 1.0 / greatest);
         self.dtype = dtype;
+        Ok(())
+    }
+
+    /// torchvision multiplies by a little less than 256, so that each of the 256 numbers gets as much of the range
+    /// from 0 to 1 as the others.
+    fn add_scaled_to_u8(&mut self) -> Result<()> {
+        if !self.range.is_some_and(|(min, max)| 0.0 <= min && max <= 1.0) {
+            return Err(Error::unsupported(format!(
+                "scale=True maps 0 and 1 to the least and the greatest uint8, and other {} could lose values; put \
+                 Clip(0, 1) right before it",
+                self.dtype
+            )));
+        }
+        self.multiply(self.dtype, 255.0 + 1.0 - 1e-3);
+        self.push(Step::Cast(Dtype::U8));
+        self.dtype = Dtype::U8;
+        Ok(())
+    }
+
+    /// PyTorch multiplies 16-bit floats by a scalar in f32 and rounds once.
+    fn multiply(&mut self, dtype: Dtype, number: f64) {
+        self.push(Step::Cast(if dtype == Dtype::F64 { Dtype::F64 } else { Dtype::F32 }));
+        self.push(Step::Multiply(vec![number]));
+        self.push(Step::Cast(dtype));
+    }
+
+    fn add_clip(&mut self, min: f64, max: f64) -> Result<()> {
+        if !can_clip(self.dtype) {
+            return Err(Error::mismatch(format!(
+                "expected integers or floating-point numbers of 16 bits or more, found {}; cast with ToDtype first",
+                self.describe()
+            )));
+        }
+        if min.is_nan() || max.is_nan() || min > max {
+            return Err(Error::mismatch(format!("expected min <= max, found min {min} and max {max}")));
+        }
+        self.check_whole_bounds(min, max)?;
+        self.push(Step::Clip { least: min, greatest: max });
+        Ok(())
+    }
+
+    /// PyTorch would make floats of integers that are clipped to fractions.
+    #[expect(clippy::cast_precision_loss, reason = "bounds so far out are rounded themselves")]
+    fn check_whole_bounds(&self, min: f64, max: f64) -> Result<()> {
+        let Some((least, greatest)) = self.stepped.integer_range() else { return Ok(()) };
+        if [min, max].iter().any(|bound| bound.is_finite() && bound.fract() != 0.0) {
+            return Err(Error::mismatch(format!(
+                "expected whole numbers as bounds of {}, found min {min} and max {max}; for fractions put \
+                 ToDtype('float32') before it",
+                self.dtype
+            )));
+        }
+        if max < least as f64 || min > greatest as f64 {
+            return Err(Error::mismatch(format!(
+                "expected bounds between which some {} lies, found min {min} and max {max}",
+                self.stepped
+            )));
+        }
         Ok(())
     }
 
@@ -193,7 +289,8 @@ impl Chain {
             )));
         }
         self.has_channel_numbers = true;
-        self.steps.extend([Step::Subtract(mean), Step::Divide(std)]);
+        self.push(Step::Subtract(mean));
+        self.push(Step::Divide(std));
         Ok(())
     }
 
@@ -257,6 +354,11 @@ impl Chain {
         };
         Ok(Outcome { dtype: self.dtype, shape: self.shape, region, pass, stages, random: self.random })
     }
+}
+
+/// Integers, and floats that bounds can be rounded to.
+fn can_clip(dtype: Dtype) -> bool {
+    dtype.holds_results() || dtype.integer_range().is_some()
 }
 
 /// 8-bit floats are read, not written: which numbers overflow, and to what, is not the same everywhere.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use npyfeed_kernel::prefetch;
 use npyfeed_sampler::{Batches, Draws, EpochOrder};
 
+use super::reading::Reading;
 use super::slots::Piece;
 use crate::column_plan::ColumnPlan;
 use crate::error::Result;
@@ -52,11 +53,16 @@ impl Filler {
         Filler { plan, counters, batches, order, draws, samples: Vec::new(), rows: Vec::new() }
     }
 
-    /// Fills every slot of the piece.
+    /// What a worker reads by.
+    pub(super) fn reading(&self) -> Reading {
+        Reading::new(&self.plan, &self.counters)
+    }
+
+    /// Fills the slots of the piece from what lies in memory, or in maps, and gives the piece back; unless some of
+    /// its columns are to be read from their files: then `reading` takes it on.
     ///
-    /// # Errors
-    /// If a file is no longer what was opened: the slots may hold zeros then, or bytes of two versions.
-    pub(super) fn fill(&mut self, piece: &mut Piece) -> Result<()> {
+    /// With it goes the error, if a file is no longer what was opened: the slots may hold zeros then, or bytes of two versions.
+    pub(super) fn fill(&mut self, mut piece: Piece, reading: &mut Reading) -> Option<(Piece, Result<()>)> {
         let begin = Instant::now();
         let samples = piece.samples();
         let first = self.batches.range(piece.batch()).start + samples.start as u64;
@@ -65,16 +71,30 @@ impl Filler {
         self.rows.clone_from(&self.samples);
         self.plan.selection.resolve(&mut self.rows);
         let chosen = Chosen { samples: &self.samples, rows: &self.rows, draws: self.draws };
+        let mut read = Vec::new();
         for (index, column) in self.plan.columns.iter().enumerate() {
             let portion = piece.portion();
             let slots = piece.slots_mut(index);
-            let written_bytes = slots.len();
-            gather(column, &chosen, portion, slots)?;
-            count(&self.counters.bytes_read, column.source_bytes_of(written_bytes) as u64);
-            count(&self.counters.bytes_written, written_bytes as u64);
+            count(&self.counters.bytes_read, column.source_bytes_of(slots.len()) as u64);
+            count(&self.counters.bytes_written, slots.len() as u64);
+            if column.choice.is_read() {
+                read.push(index);
+            } else {
+                let gathered = gather(column, &chosen, portion, slots);
+                if gathered.is_err() {
+                    return Some((piece, gathered));
+                }
+            }
         }
         count(&self.counters.fill_ns, nanoseconds(begin.elapsed()));
-        Ok(())
+        if read.is_empty() {
+            return Some((piece, Ok(())));
+        }
+        let start = |column: &ColumnPlan, sample: usize| {
+            let within = column.region.start_bytes(chosen.draws, chosen.samples[sample]);
+            column.choice.start() + column.rows.start_bytes(chosen.rows[sample]) + within as u64
+        };
+        reading.take_on(piece, read, start).map(|piece| (piece, Ok(())))
     }
 }
 
@@ -101,8 +121,8 @@ pub(crate) fn gather(
             gather_from(column, chosen, portion, slots, |row| &bytes[row as usize * row_stride_bytes..]);
         }
     }
-    let doing = || format!("column '{}'", column.name);
-    column.rows.check(chosen.rows).map_err(|error| error.while_doing(&doing()))
+    column.note_mapped(column.source_bytes_of(slots.len()));
+    column.check(chosen.rows)
 }
 
 fn gather_from<'a>(

@@ -23,6 +23,7 @@
 
 mod fill;
 mod queue;
+mod reading;
 mod slots;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,6 +40,8 @@ use crate::plan::Plan;
 use crate::stats::Counters;
 use fill::Filler;
 use queue::Queue;
+use reading::Reading;
+use slots::Piece;
 
 pub(crate) use fill::{Chosen, gather};
 pub(crate) use slots::Cutting;
@@ -140,19 +143,39 @@ impl Drop for Run {
 /// The life of a worker. Whatever goes wrong in it becomes the error of the batch it was about.
 fn work(queue: &Queue, mut filler: Filler) {
     let _floats = DefaultFloats::begin();
-    let mut batch = None;
+    let (mut batch, mut reading) = (None, filler.reading());
     let life = AssertUnwindSafe(|| {
-        while let Some(mut piece) = queue.take_piece() {
-            batch = Some(piece.batch());
-            match filler.fill(&mut piece) {
+        while let Some((piece, filled)) = next_filled(queue, &mut filler, &mut reading, &mut batch) {
+            match filled {
                 Ok(()) => queue.finish(piece),
-                Err(error) => queue.fail(batch, error),
+                Err(error) => queue.fail(Some(piece.batch()), error),
             }
         }
     });
     if let Err(panic) = catch_unwind(life) {
-        queue.fail(batch, worker_panicked(&*panic));
+        // Nobody else fills what this worker had taken on.
+        let first = reading.first_batch().into_iter().chain(batch).min();
+        queue.fail(first, worker_panicked(&*panic));
     }
+}
+
+/// The next piece that is filled, or could not be: one from memory, or one whose bytes have come. As many are taken
+/// on as keep the disk busy. `None` if there are no more.
+fn next_filled(
+    queue: &Queue,
+    filler: &mut Filler,
+    reading: &mut Reading,
+    batch: &mut Option<u64>,
+) -> Option<(Piece, Result<()>)> {
+    while reading.has_room() {
+        let piece = if reading.is_idle() { Some(queue.take_piece()?) } else { queue.try_piece() };
+        let Some(piece) = piece else { break };
+        *batch = Some(piece.batch());
+        if let Some(done) = filler.fill(piece, reading) {
+            return Some(done);
+        }
+    }
+    Some(reading.next_done())
 }
 
 fn worker_panicked(panic: &(dyn std::any::Any + Send)) -> Error {

@@ -3,6 +3,7 @@
 //! One lock guards it all. It is held for the bookkeeping of a piece or a batch, never while bytes move.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,9 +23,6 @@ pub(super) struct Queue {
     plan: Arc<Plan>,
     batches: Batches,
     counters: Arc<Counters>,
-    /// Sleeping workers are woken when no more batches than this are ahead: where batches are small and
-    /// many, waking takes longer than filling one, so a worker is woken for a quarter of them at a time.
-    low_water: usize,
     state: Mutex<State>,
     /// Workers sleep here when the prefetch bound is reached.
     room: Condvar,
@@ -42,8 +40,14 @@ struct State {
     /// The batch that was begun last, if it has pieces that nobody has claimed.
     open: Option<Arc<Slots>>,
     is_stopped: bool,
+    /// No more batches than this are ahead.
+    depth: usize,
     sleeping_workers: usize,
+    /// A worker has slept for want of room since the consumer last had to wait.
+    has_wanted_room: bool,
     is_consumer_sleeping: bool,
+    /// When the consumer last went away with a batch.
+    left: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -51,6 +55,15 @@ enum Progress {
     Filling,
     Ready { sample_count: usize, leases: Vec<Lease> },
     Failed(Error),
+}
+
+/// What there is for a worker.
+enum Offer {
+    Piece(Piece),
+    /// As many batches are ahead as may be.
+    NoRoom,
+    /// The epoch has no more, or was left.
+    NoMore,
 }
 
 impl Queue {
@@ -61,14 +74,16 @@ impl Queue {
             batches: VecDeque::new(),
             open: None,
             is_stopped: false,
+            depth: counters.depth.load(Ordering::Relaxed).max(plan.prefetch.start),
             sleeping_workers: 0,
+            has_wanted_room: false,
             is_consumer_sleeping: false,
+            left: None,
         };
         Queue {
             plan: Arc::clone(plan),
             batches,
             counters: Arc::clone(counters),
-            low_water: plan.prefetch - plan.prefetch.div_ceil(4),
             state: Mutex::new(state),
             room: Condvar::new(),
             ready: Condvar::new(),
@@ -79,25 +94,50 @@ impl Queue {
     pub(super) fn take_piece(&self) -> Option<Piece> {
         let mut state = self.lock();
         loop {
+            match self.offer(&mut state) {
+                Offer::Piece(piece) => return Some(piece),
+                Offer::NoMore => return None,
+                Offer::NoRoom => state = self.sleep_for_room(state),
+            }
+        }
+    }
+
+    /// A worker asks for more to fill while it waits for bytes, and does not sleep for it.
+    pub(super) fn try_piece(&self) -> Option<Piece> {
+        match self.offer(&mut self.lock()) {
+            Offer::Piece(piece) => Some(piece),
+            Offer::NoMore | Offer::NoRoom => None,
+        }
+    }
+
+    fn offer(&self, state: &mut State) -> Offer {
+        loop {
             if state.is_stopped {
-                return None;
+                return Offer::NoMore;
             }
             if let Some(piece) = state.open.as_ref().and_then(Slots::claim) {
-                return Some(piece);
+                return Offer::Piece(piece);
             }
             state.open = None;
             let begun = state.begun();
             if begun >= state.end {
-                return None;
+                return Offer::NoMore;
             }
-            if state.batches.len() < self.plan.prefetch {
-                self.begin(&mut state, begun);
-            } else {
-                state.sleeping_workers += 1;
-                state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.sleeping_workers -= 1;
+            if state.batches.len() >= state.depth {
+                return Offer::NoRoom;
             }
+            self.begin(state, begun);
         }
+    }
+
+    fn sleep_for_room<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        let asleep = Instant::now();
+        state.sleeping_workers += 1;
+        state.has_wanted_room = true;
+        state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.sleeping_workers -= 1;
+        count(&self.counters.idle_ns, nanoseconds(asleep.elapsed()));
+        state
     }
 
     /// Opens batch `batch` for filling.
@@ -120,7 +160,7 @@ impl Queue {
             }
         }
         let has_pieces_to_share = self.plan.cutting.piece_count(sample_count) > 1;
-        let has_room = state.batches.len() < self.plan.prefetch;
+        let has_room = state.batches.len() < state.depth;
         if state.sleeping_workers > 0 && (has_pieces_to_share || has_room) {
             self.room.notify_all();
         }
@@ -171,6 +211,9 @@ impl Queue {
     pub(super) fn take_ready(&self, patience: Duration) -> Result<Next> {
         let mut state = self.lock();
         let begin = Instant::now();
+        if let Some(left) = state.left.take() {
+            count(&self.counters.busy_ns, nanoseconds(begin.duration_since(left)));
+        }
         loop {
             if state.front >= state.end && state.batches.is_empty() {
                 return Ok(Next::End);
@@ -182,6 +225,7 @@ impl Queue {
                 return Ok(Next::Pending);
             };
             let asleep = Instant::now();
+            self.deepen(&mut state);
             state.is_consumer_sleeping = true;
             state = self.ready.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             state.is_consumer_sleeping = false;
@@ -189,10 +233,21 @@ impl Queue {
         }
     }
 
+    /// The consumer has to wait. If workers had nothing to do before, too little was ahead: let it be twice as
+    /// much, within the bound.
+    fn deepen(&self, state: &mut State) {
+        if state.has_wanted_room && state.depth < self.plan.prefetch.most {
+            state.depth = self.plan.prefetch.most.min(2 * state.depth);
+            self.counters.depth.fetch_max(state.depth, Ordering::Relaxed);
+        }
+        state.has_wanted_room = false;
+    }
+
     fn take_front(&self, mut state: MutexGuard<'_, State>) -> Result<Next> {
         let progress = state.batches.pop_front();
         state.front += 1;
-        if state.sleeping_workers > 0 && state.batches.len() <= self.low_water {
+        state.left = Some(Instant::now());
+        if state.sleeping_workers > 0 && state.batches.len() <= state.low_water() {
             self.room.notify_one();
         }
         match progress {
@@ -225,6 +280,12 @@ impl Queue {
 }
 
 impl State {
+    /// Sleeping workers are woken when no more batches than this are ahead: where batches are small and
+    /// many, waking takes longer than filling one, so a worker is woken for a quarter of them at a time.
+    fn low_water(&self) -> usize {
+        self.depth - self.depth.div_ceil(4)
+    }
+
     /// The first batch that has not been begun.
     fn begun(&self) -> u64 {
         self.front + self.batches.len() as u64

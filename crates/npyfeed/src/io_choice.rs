@@ -1,0 +1,186 @@
+//! Which way the bytes of a column come, and why: chosen when they are first asked for, and looked at again while
+//! epochs run, since what lies in the system's page cache changes.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use npyfeed_io::ReadFile;
+use npyfeed_io::reader::{IoPath, Uring};
+
+use crate::figures::{percent, size};
+
+/// Which way the bytes of files come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Io {
+    /// Chosen for each column by what of it lies in memory already and by what the system can, again and again.
+    #[default]
+    Auto,
+    /// Through mapped pages.
+    Map,
+    /// By `pread`, through the system's page cache.
+    Pread,
+    /// By `io_uring`, past the page cache.
+    Uring,
+    /// Columns are read into memory as a whole when the loader is built.
+    Memory,
+}
+
+impl Io {
+    /// All of them, as users type them.
+    pub const NAMES: [(&'static str, Io); 5] = [
+        ("auto", Io::Auto),
+        ("map", Io::Map),
+        ("pread", Io::Pread),
+        ("uring", Io::Uring),
+        ("memory", Io::Memory),
+    ];
+}
+
+/// A choice holds for so long.
+const HOLDS: Duration = Duration::from_millis(500);
+
+/// With this share of its bytes in the page cache, a file is read through its map: there is nothing to wait for.
+const WARM_SHARE: f64 = 0.95;
+
+/// A file up to this share of the memory that this process may use is kept by the page cache for the next epoch.
+const CACHED_SHARE: f64 = 0.5;
+
+/// Where a column lies, and which way its bytes come by now.
+#[derive(Debug)]
+pub(crate) struct IoChoice {
+    wish: Io,
+    place: Lying,
+    now: Mutex<Chosen>,
+}
+
+/// Where the bytes of a column lie.
+#[derive(Clone, Debug)]
+pub(crate) enum Lying {
+    /// In memory, or in a file small enough to have been read when it was opened.
+    Memory,
+    /// In a map whose pages someone may have written to: its file may say something else.
+    Map,
+    /// In some bytes of a file.
+    File(Arc<ReadFile>, Range<u64>),
+}
+
+impl Lying {
+    /// Bytes of a file, from the first to the last.
+    pub(crate) fn len_bytes(&self) -> u64 {
+        match self {
+            Lying::Memory | Lying::Map => 0,
+            Lying::File(_, bytes) => bytes.end - bytes.start,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Chosen {
+    path: IoPath,
+    why: String,
+    looked: Option<Instant>,
+}
+
+impl IoChoice {
+    pub(crate) fn new(wish: Io, place: Lying) -> IoChoice {
+        let place = if wish == Io::Memory { Lying::Memory } else { place };
+        let now = Chosen { path: IoPath::Map, why: String::new(), looked: None };
+        IoChoice { wish, place, now: Mutex::new(now) }
+    }
+
+    /// The file that they may be read from, if there is one.
+    pub(crate) fn file(&self) -> Option<&Arc<ReadFile>> {
+        match &self.place {
+            Lying::File(file, _) => Some(file),
+            Lying::Memory | Lying::Map => None,
+        }
+    }
+
+    /// Where in the file the column begins.
+    pub(crate) fn start(&self) -> u64 {
+        match &self.place {
+            Lying::File(_, bytes) => bytes.start,
+            Lying::Memory | Lying::Map => 0,
+        }
+    }
+
+    /// Whether the bytes are to be read from their file now: they do not lie where a kernel can take them.
+    pub(crate) fn is_read(&self) -> bool {
+        self.file().is_some() && matches!(self.path(), IoPath::Pread | IoPath::Uring)
+    }
+
+    /// The way that the bytes come now.
+    pub(crate) fn path(&self) -> IoPath {
+        self.with_current(|chosen| chosen.path)
+    }
+
+    /// The way that the bytes come now, and why, for people.
+    pub(crate) fn told(&self) -> String {
+        self.with_current(|chosen| format!("{}: {}", chosen.path.name(), chosen.why))
+    }
+
+    fn with_current<R>(&self, tell: impl FnOnce(&Chosen) -> R) -> R {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_fixed = !matches!((self.wish, &self.place), (Io::Auto, Lying::File(..)));
+        if now.looked.is_none_or(|looked| !is_fixed && looked.elapsed() > HOLDS) {
+            let (path, why) = self.choose();
+            *now = Chosen { path, why, looked: Some(Instant::now()) };
+        }
+        tell(&now)
+    }
+
+    fn choose(&self) -> (IoPath, String) {
+        let (file, bytes) = match &self.place {
+            Lying::Memory if self.wish == Io::Memory => {
+                return (IoPath::Memory, "it was read when the loader was built, as asked for".to_owned());
+            }
+            Lying::Memory => return (IoPath::Memory, "it lies in memory".to_owned()),
+            Lying::Map => {
+                let why =
+                    "a column of an open array, which may have been written to in memory; give its path";
+                return (IoPath::Map, why.to_owned());
+            }
+            Lying::File(file, bytes) => (file, bytes),
+        };
+        match self.wish {
+            Io::Auto => by_residency(file, bytes),
+            Io::Map | Io::Memory => (IoPath::Map, "as asked for".to_owned()),
+            Io::Pread => (IoPath::Pread, "as asked for".to_owned()),
+            Io::Uring => uring_or_pread(file, "as asked for"),
+        }
+    }
+}
+
+/// Through the map what lies in memory already; else the way that the disk is fastest.
+fn by_residency(file: &ReadFile, bytes: &Range<u64>) -> (IoPath, String) {
+    let total_bytes = bytes.end - bytes.start;
+    let Some(resident_bytes) = file.resident_bytes(bytes.clone()) else {
+        return (IoPath::Map, "the system does not say what of it lies in the page cache".to_owned());
+    };
+    let resident = share(resident_bytes, total_bytes);
+    let cached = format!("{} of its {} lie in the page cache", percent(resident), size(total_bytes));
+    if resident >= WARM_SHARE {
+        return (IoPath::Map, cached);
+    }
+    let limit_bytes = npyfeed_io::memory_limit_bytes();
+    if share(total_bytes, limit_bytes) <= CACHED_SHARE {
+        return (IoPath::Pread, format!("{cached}, which has room for the rest"));
+    }
+    uring_or_pread(file, &format!("{cached}, and memory of {} has no room for all", size(limit_bytes)))
+}
+
+fn uring_or_pread(file: &ReadFile, why: &str) -> (IoPath, String) {
+    if let Err(refused) = Uring::probe() {
+        return (IoPath::Pread, format!("{why}; {refused}"));
+    }
+    match file.direct() {
+        Ok(_) => (IoPath::Uring, why.to_owned()),
+        Err(refused) => (IoPath::Uring, format!("{why}; through the page cache, {refused}")),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share is told to a hundredth")]
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
+}
