@@ -50,7 +50,7 @@ check: fmt clippy ruff mypy native cargo-test pytest-fast ## the fast half of `t
 	@printf '\ncheck: passed\n'
 
 .PHONY: test
-test: fmt clippy ruff mypy native stubtest cargo-test pytest ## everything; ends with the summary of pytest
+test: fmt clippy ruff mypy native stubtest cargo-test aarch64 pytest ## everything; ends with the summary of pytest
 
 .PHONY: build
 build: $(VENV)/.stamp-dev native ## the release extension, in .venv, ready to import
@@ -81,7 +81,7 @@ help: ## this list
 
 # -- the steps of `check` and `test`; each can be run alone --------------------------------------------------
 
-.PHONY: fmt clippy ruff mypy stubtest cargo-test pytest pytest-fast
+.PHONY: fmt clippy ruff mypy stubtest cargo-test aarch64 pytest pytest-fast
 fmt: rust-tools
 	$(call step,rustfmt)
 	@cargo fmt --all --check
@@ -106,6 +106,11 @@ mypy: $(VENV)/.stamp-dev
 stubtest: $(VENV)/.stamp-dev native
 	$(call step,stubtest)
 	@$(python) -m mypy.stubtest --mypy-config-file pyproject.toml npyfeed._native
+
+# The kernels for AArch64, under qemu on other CPUs; says what is missing where it cannot run.
+aarch64: rust
+	$(call step,kernels for AArch64)
+	@.ci/aarch64
 
 # The dev profile: overflow checks and debug_asserts are on, and documentation examples run.
 cargo-test: rust

@@ -159,7 +159,6 @@ def ffcv(workload: Workload, threads: int) -> Epoch:
 
 
 NPYFEED_CANNOT = {
-    "files": "npyfeed does not yet take many files as one column",
     "volumes": "npyfeed does not yet crop",
 }
 

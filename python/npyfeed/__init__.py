@@ -13,7 +13,7 @@ A framework is imported only by its own module: `npyfeed.torch`, `npyfeed.tensor
 from collections.abc import Mapping
 
 from npyfeed import samplers
-from npyfeed._native import Archive, Array, __version__, open
+from npyfeed._native import Archive, Array, __version__, open, rows
 from npyfeed.dataset import ColumnSpec, Dataset
 from npyfeed.errors import FormatError, MismatchError, UnsupportedError
 from npyfeed.loader import Loader, Stats
@@ -34,6 +34,7 @@ __all__ = [
     "Writer",
     "__version__",
     "open",
+    "rows",
     "samplers",
     "save",
     "save_npz",

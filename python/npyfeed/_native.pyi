@@ -21,10 +21,12 @@ __all__ = [
     "Epoch",
     "Loader",
     "Order",
+    "Rows",
     "Writer",
     "__version__",
     "open",
     "reopen",
+    "rows",
     "save",
     "save_npz",
 ]
@@ -383,6 +385,26 @@ def reopen(opened: dict[str, Any]) -> Any:
 
     """
 
+def rows(files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> Rows:
+    """The rows of several files, one after the other, as a column of `npyfeed.Dataset`: each row is a sample.
+
+    The files are opened when the dataset is made. A list of files without `rows` has one sample a file.
+
+    Args:
+        files: a pattern as `glob.glob` has them, with `**` for any number of folders, or a folder, whose
+            .npy files these are; both sorted by name. Or a list of paths, in its order, each of which may
+            also be `"file.npz:member"` or `"file.npy:field"`. dtype, byte order and the shape of a row must
+            be the same in all; `Dataset` raises `MismatchError` where they are not.
+
+    Raises:
+        UnsupportedError: it is neither.
+
+    >>> import numpy as np, npyfeed as nf
+    >>> np.save("part0.npy", np.zeros((3, 2))), np.save("part1.npy", np.ones((4, 2)))  # doctest: +SKIP
+    >>> len(nf.Dataset(x=nf.rows("part*.npy")))  # doctest: +SKIP
+    7
+    """
+
 def save(
     path: str, description: Description, chunks: Iterator[np.ndarray[Any, np.dtype[np.uint8]]]
 ) -> None: ...
@@ -401,18 +423,36 @@ class Writer:
 @final
 class Dataset:
     def __new__(
-        cls, columns: Sequence[tuple[str, str | os.PathLike[str] | np.ndarray[Any, Any] | Array]]
+        cls,
+        columns: Sequence[
+            tuple[
+                str,
+                str
+                | os.PathLike[str]
+                | Sequence[str | os.PathLike[str]]
+                | np.ndarray[Any, Any]
+                | Array
+                | Rows,
+            ]
+        ],
     ) -> Dataset: ...
+    @staticmethod
+    def from_folder(folder: str | os.PathLike[str]) -> Dataset: ...
+    def classes(self) -> list[str] | None: ...
     def map(self, column: str, transforms: Sequence[tuple[object, ...]]) -> Dataset: ...
     def select(self, indices: np.ndarray[Any, np.dtype[np.uint64]]) -> Dataset: ...
     def split(self, fractions: Sequence[float], seed: int) -> list[Dataset]: ...
     def spec(self) -> list[tuple[str, str, tuple[int, ...]]]: ...
     def draw(self, sample: int, epoch: int, seed: int) -> list[list[tuple[int, str, list[int]]]]: ...
     def plan(self) -> str: ...
-    def array(self, place: int) -> Array: ...
+    def array(self, place: int) -> Array | None: ...
     def rows(self) -> np.ndarray[Any, np.dtype[np.uint64]] | None: ...
     def batch(self, indices: np.ndarray[Any, np.dtype[np.uint64]]) -> list[np.ndarray[Any, Any]]: ...
     def __len__(self) -> int: ...
+
+@final
+class Rows:
+    def __reduce__(self) -> tuple[object, tuple[object]]: ...
 
 @final
 class Loader:

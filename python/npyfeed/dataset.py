@@ -6,6 +6,7 @@ import operator
 import os
 from collections import namedtuple
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -16,9 +17,17 @@ from npyfeed.transforms import Transform
 
 __all__ = ["ColumnSource", "ColumnSpec", "Dataset", "Draw", "Plan"]
 
-ColumnSource: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any] | _native.Array
-"""Where the samples of a column are: a path, `"file.npz:member"` or `"file.npy:field"` whose rows they are,
-an ndarray, or an open `Array`."""
+ColumnSource: TypeAlias = (
+    str
+    | os.PathLike[str]
+    | Sequence[str | os.PathLike[str]]
+    | np.ndarray[Any, Any]
+    | _native.Array
+    | _native.Rows
+)
+"""Where the samples of a column are: a path, `"file.npz:member"` or `"file.npy:field"` whose rows they are;
+a folder, a pattern or a list of files, which are one sample each; the rows of several files,
+`nf.rows(files)`; an ndarray, or an open `Array`."""
 
 
 class ColumnSpec(NamedTuple):
@@ -51,8 +60,16 @@ class Dataset:
 
     Args:
         columns: for each name, the path of an .npy file whose rows are the samples, `"file.npz:member"`, or a
-            field of records in either, `"file.npy:field"` (a file of that whole name comes first); an ndarray
-            (not copied: do not change or resize it while batches are made of it), or an `Array`.
+            field of records in either, `"file.npy:field"` (a file of that whole name comes first); an
+            ndarray (not copied: do not change or resize it while batches are made of it), or an `Array`.
+            Or one sample a file: a folder, whose .npy files these are, or a pattern as
+            `glob.glob(pattern, recursive=True)` has them, both sorted by name; a list or tuple of paths, in
+            its order. Or the rows of several files, one after the other: `nf.rows(files)`.
+
+    Of files that are one sample each, the first is opened here, and tells dtype and shape; to open a million
+    would take a minute. The others are opened when their samples are made. One that cannot be, or is not of
+    that dtype, shape, byte order and memory order, is an error in place of its batch. What is in a file is
+    read at that time, each time; files of more than 1 MiB are mapped, and up to 128 of them stay open.
 
     A pickle of it, as `multiprocessing` makes one for a child process, carries the paths of its columns,
     their transforms and which samples are picked. Whoever unpickles opens the files again, and gets an
@@ -60,7 +77,8 @@ class Dataset:
     data, for want of a path; one of an `Array` in memory is refused.
 
     Raises:
-        FileNotFoundError, PermissionError, IsADirectoryError, OSError: a file cannot be opened.
+        FileNotFoundError, PermissionError, IsADirectoryError, OSError: a file cannot be opened; a pattern
+            matches no file, a folder has none.
         FormatError: a file is not .npy, or shorter than its header says.
         UnsupportedError: its elements are not numbers, or not yet handled; the message says the way out.
         MismatchError: the columns differ in length.
@@ -72,9 +90,49 @@ class Dataset:
     """
 
     def __init__(self, /, **columns: ColumnSource) -> None:
-        # An Array may be closed later, and the dataset not: only ndarrays are held by the names given.
-        ndarrays = {name: source for name, source in columns.items() if isinstance(source, np.ndarray)}
-        self._adopt(_native.Dataset(list(columns.items())), _Made(ndarrays, {}))
+        native = _native.Dataset(list(columns.items()))
+        # An Array may be closed later, and the dataset not: what the engine can tell again is not held.
+        given = {
+            name: _absolute(source) if native.array(place) is None else source
+            for place, (name, source) in enumerate(columns.items())
+            if native.array(place) is None or isinstance(source, np.ndarray)
+        }
+        self._adopt(native, _Made(given, {}))
+
+    @classmethod
+    def from_folder(cls, folder: str | os.PathLike[str]) -> "Dataset":
+        """The samples below `folder/<class>/`, one .npy file each: columns `image`, and `label`, int64.
+
+        Samples, their order, `classes` and `class_to_idx` are those of `torchvision.datasets.DatasetFolder`
+        with `extensions=".npy"`: classes are the folders, sorted; files in folders inside them belong to
+        them. When the files are opened: as for `Dataset`.
+
+        Raises:
+            FileNotFoundError: there is no folder in it, or one without an .npy file.
+            FormatError, UnsupportedError: the first file is no array of numbers.
+
+        >>> dataset = nf.Dataset.from_folder("train/")  # train/cat/1.npy, train/dog/1.npy  # doctest: +SKIP
+        >>> dataset.classes, dataset[1].label  # doctest: +SKIP
+        (['cat', 'dog'], np.int64(1))
+        """
+        return cls._of(_native.Dataset.from_folder(folder), _Made({}, {}, str(Path(folder).absolute())))
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes, by number; of a dataset made by `from_folder`, and of those from it.
+
+        Raises:
+            AttributeError: of any other.
+        """
+        classes = self._native.classes()
+        if classes is None:
+            raise AttributeError("only a dataset made by Dataset.from_folder has classes")
+        return classes
+
+    @property
+    def class_to_idx(self) -> dict[str, int]:
+        """The number of each class, by its name. Raises as `classes`."""
+        return {name: number for number, name in enumerate(self.classes)}
 
     def _adopt(self, native: _native.Dataset, made: "_Made") -> None:
         self._native = native
@@ -116,7 +174,7 @@ class Dataset:
             chain = tuple(_chain(transform))
             native = native.map(column, [_spec_of(column, step) for step in chain])
             chains[column] = chains.get(column, ()) + chain
-        return Dataset._of(native, _Made(self._made.ndarrays, chains))
+        return Dataset._of(native, self._made._replace(chains=chains))
 
     def select(self, indices: Iterable[int]) -> "Dataset":
         """The samples at `indices`, in that order; negative ones count from the end.
@@ -191,12 +249,14 @@ class Dataset:
         return self.batch_type(*(array[0] for array in stacked))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        ndarrays = self._made.ndarrays
+        made = self._made
+        if made.folder is not None:
+            return _folder_again, (made.folder, made.chains, self._native.rows())
         columns = [
-            (name, ndarrays[name] if name in ndarrays else self._native.array(place))
+            (name, made.given[name] if name in made.given else self._native.array(place))
             for place, name in enumerate(self._spec)
         ]
-        return _made_again, (columns, self._made.chains, self._native.rows())
+        return _made_again, (columns, made.chains, self._native.rows())
 
     def __repr__(self) -> str:
         columns = ", ".join(f"{name}: {spec.dtype} {list(spec.shape)}" for name, spec in self._spec.items())
@@ -233,18 +293,40 @@ class Dataset:
 class _Made(NamedTuple):
     """What a dataset was made of, as far as the engine does not tell it."""
 
-    ndarrays: "dict[str, np.ndarray[Any, Any]]"
+    given: dict[str, ColumnSource]
     chains: dict[str, tuple[Transform, ...]]
+    folder: str | None = None
 
 
 def _made_again(
-    columns: "list[tuple[str, _native.Array | np.ndarray[Any, Any]]]",
+    columns: list[tuple[str, ColumnSource]],
     chains: dict[str, tuple[Transform, ...]],
     rows: "np.ndarray[Any, np.dtype[np.uint64]] | None",
 ) -> Dataset:
     """A dataset out of its pickle."""
-    dataset = Dataset(**dict(columns)).map(**chains)
+    return _picked(Dataset(**dict(columns)).map(**chains), rows)
+
+
+def _folder_again(
+    folder: str,
+    chains: dict[str, tuple[Transform, ...]],
+    rows: "np.ndarray[Any, np.dtype[np.uint64]] | None",
+) -> Dataset:
+    """A dataset of a folder out of its pickle."""
+    return _picked(Dataset.from_folder(folder).map(**chains), rows)
+
+
+def _picked(dataset: Dataset, rows: "np.ndarray[Any, np.dtype[np.uint64]] | None") -> Dataset:
     return dataset if rows is None else dataset.select(rows)
+
+
+def _absolute(source: ColumnSource) -> ColumnSource:
+    """Paths from the root on, so that the working directory of whoever unpickles them does not matter."""
+    if isinstance(source, str | os.PathLike):
+        return str(Path(source).absolute())
+    if isinstance(source, Sequence):
+        return [str(Path(path).absolute()) for path in source]
+    return source
 
 
 @functools.cache

@@ -130,7 +130,7 @@ def test_columns_of_unequal_length_are_named() -> None:
 WRONG_COLUMNS: dict[str, tuple[Any, type[Exception], str]] = {
     "a missing file": ("none.npy", FileNotFoundError, r"column 'x'.*none\.npy.*working directory"),
     "a number": (3, nf.UnsupportedError, "column 'x': expected the path"),
-    "a list": ([1, 2], nf.UnsupportedError, "column 'x': expected the path.*asarray"),
+    "a list": ([1, 2], nf.UnsupportedError, "column 'x': expected a list of paths.*asarray"),
     "a scalar array": (np.array(3.0), nf.MismatchError, r"column 'x'.*first axis counts"),
     "objects": (np.array([{}]), nf.UnsupportedError, "column 'x'.*object"),
     "strings": (np.array(["a"]), nf.UnsupportedError, "column 'x'"),

@@ -52,7 +52,9 @@ def test_scaled_intensities_are_monais(dtype: str, given: tuple[float, float, An
     assert_same(ours(array, T.ScaleIntensityRange(*given)), torch.as_tensor(expected))
 
 
-@pytest.mark.parametrize(("dtype", "given"), list(itertools.product(INTEGERS + FLOATS, [RANGES[0], RANGES[2]])))
+@pytest.mark.parametrize(
+    ("dtype", "given"), list(itertools.product(INTEGERS + FLOATS, [RANGES[0], RANGES[2]]))
+)
 def test_clipped_intensities_are_monais(dtype: str, given: tuple[float, float, Any, Any]) -> None:
     array = samples(dtype)
     expected = monai.ScaleIntensityRange(*given, clip=True)(torch.from_numpy(array))

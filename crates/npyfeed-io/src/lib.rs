@@ -7,6 +7,7 @@
 //! | [`Section`] | some of another source's bytes | no |
 //!
 //! Files are also read otherwise than through a map: [`reader`] has the ways, [`ReadFile`] what they read.
+//! Of many small files each is opened, read and closed: [`read_start`].
 //!
 //! A mapped file may be cut short or written to by someone else while it is read. That does not end the
 //! process (`guard/`): whoever has read asks [`Source::check`] afterwards whether the bytes were those of
@@ -37,6 +38,7 @@ pub mod reader;
 mod residency;
 mod section;
 mod source;
+mod start;
 
 pub use file::{Mode, OpenError, RegularFile, Stamp};
 pub use file_system::{FileSystem, Reach};
@@ -46,3 +48,4 @@ pub use memory_limit::memory_limit_bytes;
 pub use read_file::{DirectFile, NoDirect, ReadFile};
 pub use section::Section;
 pub use source::{ChangeError, Source};
+pub use start::read_start;

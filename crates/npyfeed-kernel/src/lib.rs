@@ -53,7 +53,7 @@ mod stage;
 mod table;
 mod walk;
 
-pub use arch::{Cpu, DefaultFloats, prefetch};
+pub use arch::{Cpu, CpuError, DefaultFloats, prefetch};
 pub use kernel::{Kernel, Stores};
 pub use pack::{pack, pack_native};
 pub use pass::{Arrangement, Pass, PassError, Step};

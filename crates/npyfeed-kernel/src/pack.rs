@@ -2,8 +2,11 @@
 //! a record, of a slice with steps. Kernels read packed samples, so such a row takes one more pass, through
 //! memory that stays in the cache.
 
+use std::slice::ChunksExactMut;
+
 use npyfeed_array::{Grid, Layout};
 
+use crate::arch::{LINE_BYTES, prefetch_all};
 use crate::moves::swap_numbers;
 
 /// Copies the items of `grid`, which lie in `source`, side by side in C order into `packed`.
@@ -65,31 +68,76 @@ pub fn pack_native(layout: &Layout, source: &[u8], packed: &mut [u8]) {
     }
 }
 
+/// How many lines of items are asked for ahead. They lie at steps that no CPU sees by itself across pages.
+const LINES_AHEAD: usize = 32;
+
+/// From longer ones on, the CPU sees by itself what comes next.
+const PREFETCHED_LINE_BYTES: usize = 4096;
+
 fn pack_items<const N: usize>(grid: &Grid, source: &[u8], packed: &mut [u8]) {
     let Some((&last_length, outer_shape)) = grid.shape().split_last() else {
         packed.copy_from_slice(&source[..N]);
         return;
     };
     let (outer_strides, last_stride) = grid.strides().split_at(outer_shape.len());
-    let mut index = vec![0; outer_shape.len()];
-    for line in packed.chunks_exact_mut(last_length * N) {
-        let start: usize = index.iter().zip(outer_strides).map(|(index, stride)| index * stride).sum();
+    let lines = packed.chunks_exact_mut(last_length * N);
+    let starts = Starts::of(outer_shape, outer_strides);
+    if last_stride[0] == N {
+        return pack_lines(source, starts, lines);
+    }
+    for (start, line) in starts.zip(lines) {
         for (place, to) in line.chunks_exact_mut(N).enumerate() {
             let from = start + place * last_stride[0];
             to.copy_from_slice(&source[from..from + N]);
         }
-        advance(&mut index, outer_shape);
     }
 }
 
-/// The next index in C order; after the last comes the first.
-fn advance(index: &mut [usize], shape: &[usize]) {
-    for (place, &length) in index.iter_mut().zip(shape).rev() {
-        *place += 1;
-        if *place < length {
-            return;
+/// Lines whose items lie together.
+fn pack_lines(source: &[u8], starts: Starts<'_>, lines: ChunksExactMut<'_, u8>) {
+    let mut ahead = starts.clone().skip(LINES_AHEAD);
+    for (start, line) in starts.zip(lines) {
+        let bytes = line.len();
+        if let Some(later) = ahead.next().filter(|_| bytes < PREFETCHED_LINE_BYTES) {
+            // A line of items that begins inside a line of the cache ends in one more.
+            prefetch_all(&source[later..source.len().min(later + bytes + LINE_BYTES - 1)]);
         }
-        *place = 0;
+        line.copy_from_slice(&source[start..start + bytes]);
+    }
+}
+
+/// Where the lines of a grid begin, in bytes, in C order.
+#[derive(Clone)]
+struct Starts<'a> {
+    shape: &'a [usize],
+    strides: &'a [usize],
+    index: Vec<usize>,
+    next: usize,
+    left: usize,
+}
+
+impl<'a> Starts<'a> {
+    fn of(shape: &'a [usize], strides: &'a [usize]) -> Starts<'a> {
+        Starts { shape, strides, index: vec![0; shape.len()], next: 0, left: shape.iter().product() }
+    }
+}
+
+impl Iterator for Starts<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        self.left = self.left.checked_sub(1)?;
+        let start = self.next;
+        for axis in (0..self.shape.len()).rev() {
+            self.index[axis] += 1;
+            self.next += self.strides[axis];
+            if self.index[axis] < self.shape[axis] {
+                break;
+            }
+            self.next -= self.strides[axis] * self.shape[axis];
+            self.index[axis] = 0;
+        }
+        Some(start)
     }
 }
 
@@ -111,6 +159,24 @@ mod tests {
                 pack(&fortran, &source, &mut packed);
                 assert_eq!(packed, expected, "{item_bytes} {shape:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_box_out_of_a_volume_packs_to_its_lines() {
+        for (item_bytes, edge) in [(1, 40), (2, 9), (3, 5), (4, 33), (8, 1), (16, 7)] {
+            let volume = [edge + 2, edge + 1, edge + 3];
+            let row_bytes = volume[2] * item_bytes;
+            let strides = [volume[1] * row_bytes, row_bytes, item_bytes].map(usize::cast_signed);
+            let grid = Grid::strided(item_bytes, &[edge; 3], &strides).unwrap();
+            let bytes: Vec<u8> = (0..=250).cycle().take(volume[0] * volume[1] * row_bytes).collect();
+            let source = &bytes[volume[1] * row_bytes + item_bytes..];
+            let lines = (0..edge).flat_map(|z| (0..edge).map(move |y| z * volume[1] + y));
+            let expected: Vec<u8> =
+                lines.flat_map(|line| source[line * row_bytes..][..edge * item_bytes].to_vec()).collect();
+            let mut packed = vec![0; expected.len()];
+            pack(&grid, source, &mut packed);
+            assert_eq!(packed, expected, "{item_bytes} {edge}");
         }
     }
 

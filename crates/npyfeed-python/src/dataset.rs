@@ -12,6 +12,7 @@ use crate::answer::{AT_ONCE_BYTES, answering};
 use crate::array::PyArray;
 use crate::error::{to_python, unsupported};
 use crate::loader::integer;
+use crate::rows::{PyRows, listed};
 use crate::transform::chain;
 use crate::{descr, export};
 
@@ -38,6 +39,17 @@ impl PyDataset {
             };
         }
         wrap(py, builder.build())
+    }
+
+    /// The samples below `folder/<class>/`.
+    #[staticmethod]
+    fn from_folder(py: Python<'_>, folder: PathBuf) -> PyResult<PyDataset> {
+        wrap(py, py.detach(|| Dataset::from_folder(folder)))
+    }
+
+    /// The names of the classes, if it is made of folders of them.
+    fn classes(&self) -> Option<Vec<String>> {
+        self.dataset.classes().map(<[String]>::to_vec)
     }
 
     fn map(&self, py: Python<'_>, column: &str, transforms: Vec<Bound<'_, PyTuple>>) -> PyResult<PyDataset> {
@@ -104,11 +116,11 @@ impl PyDataset {
         PyList::new(py, arrays.collect::<PyResult<Vec<_>>>()?)
     }
 
-    /// The array that column `place` is made of, before any transform.
-    fn array(&self, place: usize) -> PyResult<PyArray> {
+    /// The array that column `place` is made of, before any transform. `None`: it is made of several files.
+    fn array(&self, place: usize) -> PyResult<Option<PyArray>> {
         let found = self.dataset.arrays().nth(place);
         let (_, array) = found.ok_or_else(|| PyIndexError::new_err("the dataset has fewer columns"))?;
-        Ok(PyArray::new(array.clone()))
+        Ok(array.map(|array| PyArray::new(array.clone())))
     }
 
     /// Of each sample, the row it is. `None`: all rows, in their order.
@@ -136,7 +148,7 @@ impl PyDataset {
 fn names_inside(source: &ColumnSource) -> bool {
     match source {
         ColumnSource::Path(path) => path.as_os_str().as_encoded_bytes().contains(&b':'),
-        ColumnSource::Array(_) => false,
+        ColumnSource::Array(_) | ColumnSource::Files(_) | ColumnSource::Rows(_) => false,
     }
 }
 
@@ -168,12 +180,19 @@ fn column_source(name: &str, source: &Bound<'_, PyAny>) -> PyResult<ColumnSource
     if let Ok(path) = source.extract::<PathBuf>() {
         return Ok(path.into());
     }
+    if let Ok(rows) = source.cast::<PyRows>() {
+        return Ok(ColumnSource::Rows(rows.get().files.clone()));
+    }
+    if let Some(files) = listed(&format!("column '{name}'"), source)? {
+        return Ok(files.into());
+    }
     let found = source.get_type().name()?;
     Err(unsupported(
         source.py(),
         format!(
-            "column '{name}': expected the path of an .npy file, 'file.npz:member', 'file.npy:field', an ndarray or an npyfeed.Array, found {found}; \
-             pass numpy.asarray(...)"
+            "column '{name}': expected the path of an .npy file, 'file.npz:member', 'file.npy:field', a folder or \
+             pattern of .npy files, a list of their paths, npyfeed.rows(...), an ndarray or an npyfeed.Array, found \
+             {found}; pass numpy.asarray(...), or list(...) of paths"
         ),
     ))
 }

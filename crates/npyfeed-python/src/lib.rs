@@ -22,6 +22,7 @@ mod loader;
 mod open;
 mod order;
 mod reopen;
+mod rows;
 mod save;
 mod save_npz;
 mod transform;
@@ -46,6 +47,8 @@ mod _native {
     use super::order::PyOrder;
     #[pymodule_export]
     use super::reopen::reopen;
+    #[pymodule_export]
+    use super::rows::{PyRows, rows};
     #[pymodule_export]
     use super::save::save;
     #[pymodule_export]

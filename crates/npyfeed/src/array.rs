@@ -9,7 +9,7 @@ use npyfeed_io::{Memory, Mode, Source};
 use npyfeed_npy::{Descr, MAX_AXES, UnsupportedDescr, Version};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::io_choice::Lying;
+use crate::io_choice::{FileSpan, Lying};
 use crate::reopen::{Step, Way};
 
 /// One array. Opening it has checked the header and mapped the bytes; none is read before it is used.
@@ -250,13 +250,20 @@ impl Array {
     /// Where the bytes lie.
     pub(crate) fn lying(&self) -> Lying {
         match self.0.source.file() {
-            Some((file, offset)) => {
-                let start = offset + self.0.data_offset as u64;
-                Lying::File(Arc::clone(file), start..start + self.grid().span_bytes() as u64)
+            Some((file, _)) => {
+                let start = self.start_in_file(0);
+                let bytes = start..start + self.grid().span_bytes() as u64;
+                Lying::Files([FileSpan { file: Arc::clone(file), bytes }].into())
             }
             None if self.path().is_some() && self.0.origin.mode != Mode::ReadOnly => Lying::Map,
             None => Lying::Memory,
         }
+    }
+
+    /// Where in its file row `row` begins; counted from its first byte if it lies in none.
+    pub(crate) fn start_in_file(&self, row: u64) -> u64 {
+        let offset = self.0.source.file().map_or(0, |(_, offset)| offset);
+        offset + self.0.data_offset as u64 + row * self.grid().row_stride_bytes() as u64
     }
 
     /// Has the pages of a map that were read no longer count as this process's memory.
@@ -292,6 +299,11 @@ impl Array {
     /// full, so that something written reached no file.
     pub fn flush(&self) -> Result<()> {
         self.0.source.flush().map_err(|why| Error::changed(self.name(), why).about(self.path()))
+    }
+
+    /// The bytes before the first element: the header, of a file.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.0.source.bytes()[..self.0.data_offset]
     }
 
     /// The bytes from the first element to the end of the last, as they lie.

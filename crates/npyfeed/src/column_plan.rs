@@ -126,8 +126,9 @@ impl ColumnPlan {
     pub(crate) fn cut(&mut self, count: usize) {
         let all = 0..self.portions.last().map_or(0, |last| last.end);
         let mut portions: Vec<Range<usize>> = match &self.way {
+            _ if self.rows.come_whole() => vec![all.clone()],
             // A large picture whose channels lie side by side would be read as a whole for each portion.
-            Way::Whole if !self.kernel.keeps_order() && self.choice.file().is_some() => vec![all.clone()],
+            Way::Whole if !self.kernel.keeps_order() && !self.choice.files().is_empty() => vec![all.clone()],
             Way::Whole => self.kernel.parts(count).collect(),
             Way::Strips(strips) => {
                 let end = |portion| strips.elements(strips.count() * portion / count).start;
@@ -251,13 +252,5 @@ impl ColumnPlan {
             self.mapped_bytes.store(0, Ordering::Relaxed);
             self.rows.forget_resident();
         }
-    }
-
-    /// Whether the bytes of these rows are still those that were opened. Ask after reading them.
-    ///
-    /// # Errors
-    /// As [`Rows::check`], naming the column.
-    pub(crate) fn check(&self, rows: &[u64]) -> Result<()> {
-        self.rows.check(rows).map_err(|error| error.while_doing(&format!("column '{}'", self.name)))
     }
 }

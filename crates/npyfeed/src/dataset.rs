@@ -13,10 +13,9 @@ use crate::column_plan::ColumnPlan;
 use crate::drawn::Drawn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io_choice::Io;
-use crate::open::open_column;
 use crate::report::PlanReport;
-use crate::rows::Rows;
-use crate::run::{Chosen, gather};
+use crate::rows::{FileSet, Rows};
+use crate::run::{Chosen, Scratch, gather};
 use crate::transform::Transform;
 
 /// Named columns of one length. Sample *i* is row *i* of each, transformed.
@@ -27,6 +26,8 @@ use crate::transform::Transform;
 pub struct Dataset {
     columns: Arc<[Column]>,
     selection: Selection,
+    /// The names of the classes, if they are known.
+    classes: Option<Arc<[String]>>,
 }
 
 /// Named rows and what is done with them.
@@ -53,8 +54,13 @@ pub(crate) enum Selection {
 /// Where the rows of a column come from.
 #[derive(Clone, Debug)]
 pub enum ColumnSource {
-    /// An .npy file, `"file.npz:member"`, or a field of records in either, `"file.npy:field"`.
+    /// An .npy file, `"file.npz:member"`, or a field of records in either, `"file.npy:field"`: their rows are the
+    /// samples. A folder, or a pattern as Python's `glob` has them: the files are, sorted by name.
     Path(PathBuf),
+    /// One sample a file, in this order.
+    Files(Vec<PathBuf>),
+    /// The rows of several files, one after the other.
+    Rows(FileSet),
     /// An array that is open already.
     Array(Array),
 }
@@ -80,6 +86,16 @@ impl Dataset {
         self.columns.iter().map(Column::spec).collect()
     }
 
+    /// The names of the classes that labels count, of a dataset made by [`from_folder`](Dataset::from_folder) and of
+    /// those made from it.
+    pub fn classes(&self) -> Option<&[String]> {
+        self.classes.as_deref()
+    }
+
+    pub(crate) fn with_classes(self, classes: Arc<[String]>) -> Dataset {
+        Dataset { classes: Some(classes), ..self }
+    }
+
     /// The dataset with `transforms` done to column `column`, after those it has.
     ///
     /// # Errors
@@ -92,7 +108,7 @@ impl Dataset {
         let mut chain = columns[place].transforms.clone();
         chain.extend_from_slice(transforms);
         columns[place] = Column::new(column, columns[place].rows.clone(), chain)?;
-        Ok(Dataset { columns: columns.into(), selection: self.selection.clone() })
+        Ok(Dataset { columns: columns.into(), ..self.clone() })
     }
 
     /// The samples at `indices`, in that order; one may come twice. Holds 8 bytes for each.
@@ -103,7 +119,7 @@ impl Dataset {
         self.check_indices(indices)?;
         let mut rows = indices.to_vec();
         self.selection.resolve(&mut rows);
-        Ok(Dataset { columns: Arc::clone(&self.columns), selection: Selection::Picked(rows.into()) })
+        Ok(Dataset { selection: Selection::Picked(rows.into()), ..self.clone() })
     }
 
     /// Disjoint datasets whose sizes are `fractions` of this one's, of samples drawn by `seed`.
@@ -139,11 +155,11 @@ impl Dataset {
         self.selection.resolve(&mut rows);
         let chosen = Chosen { samples: indices, rows: &rows, draws: Draws::new(0, 0) };
         let _floats = DefaultFloats::begin();
-        let mut leases = Vec::with_capacity(self.columns.len());
+        let (mut leases, mut scratch) = (Vec::with_capacity(self.columns.len()), Scratch::default());
         for column in self.columns.iter() {
             let plan = ColumnPlan::new(column, rows.len(), 0, Io::Map)?;
             let mut lease = plan.pool.lease()?;
-            gather(&plan, &chosen, 0, lease.bytes_mut())?;
+            gather(&plan, &chosen, 0, lease.bytes_mut(), &mut scratch)?;
             leases.push(lease);
         }
         Ok(Batch::new(&self.spec(), leases, rows.len()))
@@ -174,7 +190,7 @@ impl Dataset {
     /// A dataset that is broken on purpose: rows may be beyond the end.
     #[cfg(test)]
     pub(crate) fn with_unchecked_rows(&self, rows: &[u64]) -> Dataset {
-        Dataset { columns: Arc::clone(&self.columns), selection: Selection::Picked(rows.into()) }
+        Dataset { selection: Selection::Picked(rows.into()), ..self.clone() }
     }
 
     pub(crate) fn columns(&self) -> &[Column] {
@@ -267,22 +283,46 @@ pub struct DatasetBuilder {
 
 impl DatasetBuilder {
     /// Adds a column: the path of an .npy file, whose rows are the samples, `"file.npz:member"`, a field of
-    /// records, `"file.npy:field"` or `"file.npz:member:field"`, or an [`Array`].
+    /// records, `"file.npy:field"` or `"file.npz:member:field"`, or an [`Array`]; a folder, a pattern or a list of
+    /// .npy files, each of which is one sample; the rows of several files, [`ColumnSource::Rows`].
+    ///
+    /// Of files that are one sample each the first is opened here. The others are when their samples are made: one
+    /// that is not there, or not like the first, is an error in place of its batch.
+    ///
+    /// ```no_run
+    /// use npyfeed::{ColumnSource, Dataset};
+    ///
+    /// let dataset = Dataset::builder()
+    ///     .column("image", "images/*.npy")? // a sample each, sorted by name
+    ///     .column("mask", vec!["masks/a.npy".into(), "masks/b.npy".into()])?
+    ///     .column("label", ColumnSource::Rows("labels/part*.npy".into()))? // their rows, joined
+    ///     .build()?;
+    /// # Ok::<(), npyfeed::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`open`](crate::open) and [`Archive::array`](crate::Archive::array), naming the column; [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the name
     /// is taken or the array has no rows to count.
-    pub fn column(mut self, name: &str, source: impl Into<ColumnSource>) -> Result<DatasetBuilder> {
+    pub fn column(self, name: &str, source: impl Into<ColumnSource>) -> Result<DatasetBuilder> {
+        let rows = match source.into() {
+            ColumnSource::Path(path) => Rows::of_path(&path),
+            ColumnSource::Files(files) => Rows::of_files(&files),
+            ColumnSource::Rows(files) => Rows::of_rows(&files),
+            ColumnSource::Array(array) => Rows::of_array(array),
+        };
+        self.rows(name, rows.map_err(|error| error.while_doing(&format!("column '{name}'")))?)
+    }
+
+    /// Adds a column of these rows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if the name is taken.
+    pub(crate) fn rows(mut self, name: &str, rows: Rows) -> Result<DatasetBuilder> {
         if self.columns.iter().any(|column| &*column.name == name) {
             return Err(Error::mismatch(format!(
                 "there are two columns '{name}', expected one of each name"
             )));
         }
-        let rows = match source.into() {
-            ColumnSource::Path(path) => open_column(&path).and_then(Rows::of_array),
-            ColumnSource::Array(array) => Rows::of_array(array),
-        };
-        let rows = rows.map_err(|error| error.while_doing(&format!("column '{name}'")))?;
         self.columns.push(Column::new(name, rows, Vec::new())?);
         Ok(self)
     }
@@ -309,7 +349,7 @@ impl DatasetBuilder {
                 found.join(", ")
             )));
         }
-        Ok(Dataset { columns: self.columns.into(), selection: Selection::All(rows) })
+        Ok(Dataset { columns: self.columns.into(), selection: Selection::All(rows), classes: None })
     }
 }
 
@@ -328,6 +368,12 @@ impl From<&Path> for ColumnSource {
 impl From<PathBuf> for ColumnSource {
     fn from(path: PathBuf) -> ColumnSource {
         ColumnSource::Path(path)
+    }
+}
+
+impl From<Vec<PathBuf>> for ColumnSource {
+    fn from(files: Vec<PathBuf>) -> ColumnSource {
+        ColumnSource::Files(files)
     }
 }
 

@@ -82,6 +82,13 @@ impl Error {
         Error(Box::new(inner)).on(path)
     }
 
+    /// Where files were expected, there are none: `message` says which, `path` is where they were looked for.
+    pub(crate) fn no_files(message: impl Into<String>, path: &Path) -> Error {
+        const NOT_FOUND: i32 = 2; // ENOENT, on every Unix
+        let cause = Some(std::io::Error::from_raw_os_error(NOT_FOUND));
+        Error(Box::new(Inner { kind: ErrorKind::Io, message: message.into(), path: None, cause })).on(path)
+    }
+
     /// The bytes that were read from the source called `name` are not those that were opened.
     pub(crate) fn changed(name: &str, why: ChangeError) -> Error {
         const CURE: &str = "open it again, and change a file in use by renaming a new one over it";

@@ -57,20 +57,47 @@ pub(crate) struct IoChoice {
 /// Where the bytes of a column lie.
 #[derive(Clone, Debug)]
 pub(crate) enum Lying {
-    /// In memory, or in a file small enough to have been read when it was opened.
+    /// In memory, or in files small enough to have been read when they were opened.
     Memory,
     /// In a map whose pages someone may have written to: its file may say something else.
     Map,
-    /// In some bytes of a file.
-    File(Arc<ReadFile>, Range<u64>),
+    /// In some bytes of each of these files.
+    Files(Arc<[FileSpan]>),
+    /// Each row in a file of its own.
+    FileEach,
+}
+
+/// Some bytes of a file.
+#[derive(Clone, Debug)]
+pub(crate) struct FileSpan {
+    pub(crate) file: Arc<ReadFile>,
+    pub(crate) bytes: Range<u64>,
 }
 
 impl Lying {
-    /// Bytes of a file, from the first to the last.
+    /// Where the parts of a column lie together: in their files, if that is where each lies.
+    pub(crate) fn joined(parts: impl Iterator<Item = Lying>) -> Lying {
+        let (mut spans, mut in_memory) = (Vec::new(), true);
+        let mut in_files = true;
+        for part in parts {
+            in_memory &= matches!(part, Lying::Memory);
+            match part {
+                Lying::Files(files) => spans.extend_from_slice(&files),
+                Lying::Memory | Lying::Map | Lying::FileEach => in_files = false,
+            }
+        }
+        match (in_files, in_memory) {
+            (true, _) => Lying::Files(spans.into()),
+            (false, true) => Lying::Memory,
+            (false, false) => Lying::Map,
+        }
+    }
+
+    /// Bytes in files, from the first to the last of each.
     pub(crate) fn len_bytes(&self) -> u64 {
         match self {
-            Lying::Memory | Lying::Map => 0,
-            Lying::File(_, bytes) => bytes.end - bytes.start,
+            Lying::Memory | Lying::Map | Lying::FileEach => 0,
+            Lying::Files(spans) => spans.iter().map(|span| span.bytes.end - span.bytes.start).sum(),
         }
     }
 }
@@ -89,25 +116,17 @@ impl IoChoice {
         IoChoice { wish, place, now: Mutex::new(now) }
     }
 
-    /// The file that they may be read from, if there is one.
-    pub(crate) fn file(&self) -> Option<&Arc<ReadFile>> {
+    /// The files that they may be read from; none if they are not to be.
+    pub(crate) fn files(&self) -> &[FileSpan] {
         match &self.place {
-            Lying::File(file, _) => Some(file),
-            Lying::Memory | Lying::Map => None,
-        }
-    }
-
-    /// Where in the file the column begins.
-    pub(crate) fn start(&self) -> u64 {
-        match &self.place {
-            Lying::File(_, bytes) => bytes.start,
-            Lying::Memory | Lying::Map => 0,
+            Lying::Files(spans) => spans,
+            Lying::Memory | Lying::Map | Lying::FileEach => &[],
         }
     }
 
     /// Whether the bytes are to be read from their file now: they do not lie where a kernel can take them.
     pub(crate) fn is_read(&self) -> bool {
-        self.file().is_some() && matches!(self.path(), IoPath::Pread | IoPath::Uring)
+        !self.files().is_empty() && matches!(self.path(), IoPath::Pread | IoPath::Uring)
     }
 
     /// The way that the bytes come now.
@@ -122,7 +141,7 @@ impl IoChoice {
 
     fn with_current<R>(&self, tell: impl FnOnce(&Chosen) -> R) -> R {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_fixed = !matches!((self.wish, &self.place), (Io::Auto, Lying::File(..)));
+        let is_fixed = !matches!((self.wish, &self.place), (Io::Auto, Lying::Files(_)));
         if now.looked.is_none_or(|looked| !is_fixed && looked.elapsed() > HOLDS) {
             let (path, why) = self.choose();
             *now = Chosen { path, why, looked: Some(Instant::now()) };
@@ -131,7 +150,7 @@ impl IoChoice {
     }
 
     fn choose(&self) -> (IoPath, String) {
-        let (file, bytes) = match &self.place {
+        let spans = match &self.place {
             Lying::Memory if self.wish == Io::Memory => {
                 return (IoPath::Memory, "it was read when the loader was built, as asked for".to_owned());
             }
@@ -141,21 +160,26 @@ impl IoChoice {
                     "a column of an open array, which may have been written to in memory; give its path";
                 return (IoPath::Map, why.to_owned());
             }
-            Lying::File(file, bytes) => (file, bytes),
+            Lying::FileEach => {
+                return (IoPath::Pread, "each sample is a file, opened, read and closed".to_owned());
+            }
+            Lying::Files(spans) => spans,
         };
         match self.wish {
-            Io::Auto => by_residency(file, bytes),
+            Io::Auto => by_residency(spans),
             Io::Map | Io::Memory => (IoPath::Map, "as asked for".to_owned()),
             Io::Pread => (IoPath::Pread, "as asked for".to_owned()),
-            Io::Uring => uring_or_pread(file, "as asked for"),
+            Io::Uring => uring_or_pread(spans, "as asked for"),
         }
     }
 }
 
 /// Through the map what lies in memory already; else the way that the disk is fastest.
-fn by_residency(file: &ReadFile, bytes: &Range<u64>) -> (IoPath, String) {
-    let total_bytes = bytes.end - bytes.start;
-    let Some(resident_bytes) = file.resident_bytes(bytes.clone()) else {
+fn by_residency(spans: &[FileSpan]) -> (IoPath, String) {
+    let total_bytes = spans.iter().map(|span| span.bytes.end - span.bytes.start).sum();
+    let resident_bytes: Option<u64> =
+        spans.iter().map(|span| span.file.resident_bytes(span.bytes.clone())).sum();
+    let Some(resident_bytes) = resident_bytes else {
         return (IoPath::Map, "the system does not say what of it lies in the page cache".to_owned());
     };
     let resident = share(resident_bytes, total_bytes);
@@ -167,16 +191,16 @@ fn by_residency(file: &ReadFile, bytes: &Range<u64>) -> (IoPath, String) {
     if share(total_bytes, limit_bytes) <= CACHED_SHARE {
         return (IoPath::Pread, format!("{cached}, which has room for the rest"));
     }
-    uring_or_pread(file, &format!("{cached}, and memory of {} has no room for all", size(limit_bytes)))
+    uring_or_pread(spans, &format!("{cached}, and memory of {} has no room for all", size(limit_bytes)))
 }
 
-fn uring_or_pread(file: &ReadFile, why: &str) -> (IoPath, String) {
+fn uring_or_pread(spans: &[FileSpan], why: &str) -> (IoPath, String) {
     if let Err(refused) = Uring::probe() {
         return (IoPath::Pread, format!("{why}; {refused}"));
     }
-    match file.direct() {
-        Ok(_) => (IoPath::Uring, why.to_owned()),
-        Err(refused) => (IoPath::Uring, format!("{why}; through the page cache, {refused}")),
+    match spans.first().map(|span| span.file.direct()) {
+        None | Some(Ok(_)) => (IoPath::Uring, why.to_owned()),
+        Some(Err(refused)) => (IoPath::Uring, format!("{why}; through the page cache, {refused}")),
     }
 }
 

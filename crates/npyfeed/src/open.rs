@@ -261,6 +261,11 @@ pub(crate) fn open_column(path: &Path) -> Result<Array> {
     }
 }
 
+/// Whether a column of this name would be something inside a file.
+pub(crate) fn names_inside_a_file(path: &Path) -> bool {
+    file_and_inside(path).is_some()
+}
+
 /// A field, or one inside another: `"point:x"`. A field of that whole name comes first.
 fn field_of(array: &Array, name: &str) -> Result<Array> {
     match name.split_once(':') {

@@ -113,7 +113,7 @@ impl Plan {
             let portions = 0..self.cutting.portions;
             portions.flat_map(|portion| column.units(portion).take(1)).map(|(_, bytes)| bytes.len()).max()
         };
-        let read = self.columns.iter().filter(|column| column.choice.file().is_some());
+        let read = self.columns.iter().filter(|column| !column.choice.files().is_empty());
         read.filter_map(units).fold(least, usize::max)
     }
 

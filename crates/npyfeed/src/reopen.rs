@@ -14,7 +14,6 @@ use crate::array::Array;
 use crate::dataset::{Dataset, Selection};
 use crate::error::{Error, ErrorKind, Result};
 use crate::open::{OpenOptions, Opened};
-use crate::rows::Rows;
 
 /// How an [`Array`] or an [`Archive`] was opened.
 ///
@@ -203,10 +202,9 @@ impl Archive {
 
 impl Dataset {
     /// The arrays whose rows the samples are made of, before any transform, by the names of their columns.
-    pub fn arrays(&self) -> impl ExactSizeIterator<Item = (&str, &Array)> {
-        self.columns().iter().map(|column| match &column.rows {
-            Rows::Array(array) => (&*column.name, array),
-        })
+    /// `None` for a column of several files.
+    pub fn arrays(&self) -> impl ExactSizeIterator<Item = (&str, Option<&Array>)> {
+        self.columns().iter().map(|column| (&*column.name, column.rows.array()))
     }
 
     /// Of each sample, the row it is. `None` if they are all rows in their order.

@@ -7,24 +7,32 @@
 /// While it lives, this thread's floats behave as IEEE 754 has them by default.
 #[derive(Debug)]
 pub struct DefaultFloats {
-    #[cfg(target_arch = "x86_64")]
-    before: u32,
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    before: Control,
     /// It belongs to the thread it was made on.
     _not_send: std::marker::PhantomData<*const ()>,
 }
 
+/// What the register that says so holds: MXCSR, or FPCR.
+#[cfg(target_arch = "x86_64")]
+type Control = u32;
+#[cfg(target_arch = "aarch64")]
+type Control = u64;
+
 /// All exceptions masked, rounding to nearest, nothing flushed to zero: what a process starts with.
 #[cfg(target_arch = "x86_64")]
-const DEFAULT_MXCSR: u32 = 0x1F80;
+const DEFAULT: Control = 0x1F80;
+#[cfg(target_arch = "aarch64")]
+const DEFAULT: Control = 0;
 
 impl DefaultFloats {
     /// Switches to the default, if it was left.
     #[must_use = "floats go back to what they were when it is dropped"]
     pub fn begin() -> DefaultFloats {
-        #[cfg(target_arch = "x86_64")]
-        let before = swap_mxcsr(DEFAULT_MXCSR);
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        let before = swap_control(DEFAULT);
         DefaultFloats {
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             before,
             _not_send: std::marker::PhantomData,
         }
@@ -33,14 +41,14 @@ impl DefaultFloats {
 
 impl Drop for DefaultFloats {
     fn drop(&mut self) {
-        #[cfg(target_arch = "x86_64")]
-        swap_mxcsr(self.before);
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        swap_control(self.before);
     }
 }
 
 /// Sets the control register of SSE and gives what it was.
 #[cfg(target_arch = "x86_64")]
-fn swap_mxcsr(new: u32) -> u32 {
+fn swap_control(new: Control) -> Control {
     let mut before = 0_u32;
     // SAFETY: `stmxcsr` and `ldmxcsr` write and read these four bytes each. What is loaded is the default
     // or a value that was stored here before, so no reserved bit is set.
@@ -51,23 +59,39 @@ fn swap_mxcsr(new: u32) -> u32 {
     before
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+/// Sets the control register of floats and gives what it was.
+#[cfg(target_arch = "aarch64")]
+fn swap_control(new: Control) -> Control {
+    let before: Control;
+    // SAFETY: reads and writes this register alone. What is written is the default or a value that was read here
+    // before, so no reserved bit is set.
+    unsafe {
+        std::arch::asm!("mrs {}, fpcr", out(reg) before, options(nomem, nostack, preserves_flags));
+        std::arch::asm!("msr fpcr, {}", in(reg) new, options(nostack, preserves_flags));
+    }
+    before
+}
+
+#[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod tests {
     use super::*;
     use std::hint::black_box;
 
-    const FLUSH_TO_ZERO: u32 = 1 << 15;
+    #[cfg(target_arch = "x86_64")]
+    const FLUSH_TO_ZERO: Control = 1 << 15;
+    #[cfg(target_arch = "aarch64")]
+    const FLUSH_TO_ZERO: Control = 1 << 24;
 
     #[test]
     fn denormal_numbers_are_kept_while_it_lives_and_flushed_again_after() {
-        let tiny = || black_box(1e-30_f32) * black_box(1e-10_f32);
-        let before = swap_mxcsr(DEFAULT_MXCSR | FLUSH_TO_ZERO);
+        let tiny = || black_box(black_box(1e-30_f32) * black_box(1e-10_f32));
+        let before = swap_control(DEFAULT | FLUSH_TO_ZERO);
         let flushed = tiny();
         let floats = DefaultFloats::begin();
         let kept = tiny();
         drop(floats);
         let flushed_again = tiny();
-        swap_mxcsr(before);
+        swap_control(before);
         assert_eq!((flushed, flushed_again), (0.0, 0.0));
         assert!(kept > 0.0);
     }

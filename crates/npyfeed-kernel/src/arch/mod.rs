@@ -6,10 +6,13 @@
 //! what one vector of it can do. Three small duties beside them: how floats behave (`floats.rs`), stores past
 //! the cache (`streaming.rs`), and asking for memory ahead. Elsewhere the crate has no `unsafe`.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64_neon;
 mod floats;
+mod setting;
 mod standardize;
 mod streaming;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
@@ -17,6 +20,7 @@ mod x86_avx2;
 mod x86_avx512;
 
 pub use floats::DefaultFloats;
+pub use setting::CpuError;
 pub(crate) use standardize::Standardize;
 pub(crate) use streaming::{LINE_BYTES, Storing};
 
@@ -35,7 +39,7 @@ pub struct Cpu(Level);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
-    /// What every CPU of its kind has: SSE2, or NEON.
+    /// What the compiler makes of the loops for every CPU of its kind: SSE2, or NEON.
     Portable,
     /// AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
@@ -43,12 +47,32 @@ pub(crate) enum Level {
     /// AVX-512 F, BW, DQ, VL and VBMI.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// NEON, the loop over vectors too.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Cpu {
-    /// The best that this CPU has.
+    /// The level that `NPYFEED_CPU` names, else the best that this CPU has.
+    ///
+    /// The environment is read once. A value that cannot be followed is what [`Cpu::check_setting`] reports; here
+    /// it counts as none.
+    ///
+    /// ```
+    /// use npyfeed_kernel::Cpu;
+    /// assert!(Cpu::available().contains(&Cpu::detect()));
+    /// ```
     pub fn detect() -> Cpu {
-        Cpu::available().last().copied().unwrap_or(Cpu(Level::Portable))
+        let best = || Cpu::available().last().copied().unwrap_or(Cpu(Level::Portable));
+        setting::read().as_ref().ok().copied().flatten().unwrap_or_else(best)
+    }
+
+    /// Whether `NPYFEED_CPU` can be followed, if it is there.
+    ///
+    /// # Errors
+    /// [`CpuError`] if it names no level, or one that this CPU lacks.
+    pub fn check_setting() -> Result<(), CpuError> {
+        setting::read().as_ref().map(|_| ()).map_err(CpuError::clone)
     }
 
     /// All that this CPU has, the best last. Tests go through them; every one gives the same bytes.
@@ -68,10 +92,14 @@ impl Cpu {
                 found.push(Cpu(Level::Avx512));
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            found.push(Cpu(Level::Neon));
+        }
         found
     }
 
-    /// `"portable"`, `"avx2"` or `"avx512"`.
+    /// `"portable"`, `"avx2"`, `"avx512"` or `"neon"`.
     pub fn name(self) -> &'static str {
         match self.0 {
             Level::Portable => "portable",
@@ -79,6 +107,8 @@ impl Cpu {
             Level::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => "neon",
         }
     }
 
@@ -94,6 +124,8 @@ impl Cpu {
             Level::Avx2 => 8,
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => 16,
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => 4,
         }
     }
 
@@ -109,6 +141,9 @@ impl Cpu {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Level::Avx512 => unsafe { x86_avx512::run(work, &storing) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: as above.
+            Level::Neon => unsafe { aarch64_neon::run(work, &storing) },
         }
     }
 }
@@ -133,7 +168,13 @@ pub(crate) fn prefetch_all(bytes: &[u8]) {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
         }
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above; the intrinsic is not stable yet.
+        unsafe {
+            use std::arch::asm;
+            asm!("prfm pldl1keep, [{}]", in(reg) line.as_ptr(), options(nostack, readonly, preserves_flags));
+        }
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         let _: &[u8] = line;
     }
 }

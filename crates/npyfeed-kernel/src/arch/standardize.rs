@@ -115,6 +115,9 @@ impl Standardize {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Level::Avx512 => unsafe { super::x86_avx512::fill(constants, planes, sample, slot) },
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: as above.
+            Level::Neon => unsafe { super::aarch64_neon::fill(constants, planes, sample, slot) },
         }
     }
 }
@@ -167,10 +170,10 @@ fn read_steps(steps: &[Step], channel: usize) -> Option<(f32, f32, f32)> {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) use vectors::fill;
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod vectors {
     use super::super::vector::Vector;
     use super::{Arrangement, Constants, Planes, Quotient, Stores};
@@ -205,6 +208,7 @@ mod vectors {
                 (Arrangement::Interleaved, true) => interleaved_3::<V, true>(constants, pixels, sample, slot),
             }
         };
+        #[cfg(target_arch = "x86_64")]
         if streams {
             // The batch is handed to another thread next: without the fence it could see old bytes.
             // SAFETY: a fence touches no memory.

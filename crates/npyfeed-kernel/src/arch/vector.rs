@@ -34,7 +34,7 @@ pub(crate) unsafe trait Vector: Copy {
     /// Writes `4 * LANES` bytes from `to` on, through the cache.
     unsafe fn store(self, to: *mut u8);
 
-    /// Writes `4 * LANES` bytes from `to`, a multiple of as many, past the cache. Visible to other
-    /// threads only after a store fence.
+    /// Writes `4 * LANES` bytes from `to`, a multiple of as many, past the cache if the CPU can. Visible to
+    /// other threads only after a store fence.
     unsafe fn stream(self, to: *mut u8);
 }

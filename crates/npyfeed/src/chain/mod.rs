@@ -5,7 +5,7 @@ mod crop;
 mod intensity;
 
 use npyfeed_array::{ByteOrder, Dtype, Kind, Layout, MemoryOrder};
-use npyfeed_kernel::{Arrangement, Pass, Step, rounded};
+use npyfeed_kernel::{Arrangement, Cpu, Pass, Step, rounded};
 
 use crate::drawn::RandomStep;
 use crate::error::{Error, Result};
@@ -57,6 +57,8 @@ struct Chain {
 /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if a transform does not fit the shape or dtype
 /// that it meets, [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for casts that could lose values.
 pub(crate) fn fold(column: &str, row: &Layout, transforms: &[Transform]) -> Result<Outcome> {
+    Cpu::check_setting()
+        .map_err(|why| Error::mismatch(format!("cannot choose a kernel for column '{column}': {why}")))?;
     let mut chain = Chain {
         dtype: row.dtype(),
         shape: row.shape().to_vec(),

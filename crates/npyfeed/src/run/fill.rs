@@ -11,7 +11,7 @@ use super::slots::Piece;
 use crate::column_plan::ColumnPlan;
 use crate::error::Result;
 use crate::plan::Plan;
-use crate::rows::Rows;
+use crate::rows::{Files, Rows};
 use crate::stats::{Counters, count, nanoseconds};
 
 /// How many samples ahead of the one being filled the CPU is asked to fetch: enough that small samples,
@@ -28,6 +28,16 @@ pub(super) struct Filler {
     draws: Draws,
     samples: Vec<u64>,
     rows: Vec<u64>,
+    scratch: Scratch,
+}
+
+/// Memory of a worker, used again for each sample.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scratch {
+    /// The elements of a sample, brought together.
+    packed: Vec<u8>,
+    /// A file.
+    file: Vec<u8>,
 }
 
 /// The samples to be filled, in the order of their slots.
@@ -50,7 +60,16 @@ impl Filler {
     ) -> Filler {
         let (order, draws) = (plan.order(seed, epoch), Draws::new(seed, epoch));
         let (plan, counters) = (Arc::clone(plan), Arc::clone(counters));
-        Filler { plan, counters, batches, order, draws, samples: Vec::new(), rows: Vec::new() }
+        Filler {
+            plan,
+            counters,
+            batches,
+            order,
+            draws,
+            samples: Vec::new(),
+            rows: Vec::new(),
+            scratch: Scratch::default(),
+        }
     }
 
     /// What a worker reads by.
@@ -80,7 +99,7 @@ impl Filler {
             if column.choice.is_read() {
                 read.push(index);
             } else {
-                let gathered = gather(column, &chosen, portion, slots);
+                let gathered = gather(column, &chosen, portion, slots, &mut self.scratch);
                 if gathered.is_err() {
                     return Some((piece, gathered));
                 }
@@ -90,18 +109,20 @@ impl Filler {
         if read.is_empty() {
             return Some((piece, Ok(())));
         }
-        let start = |column: &ColumnPlan, sample: usize| {
+        let place_of = |column: &ColumnPlan, sample: usize| {
             let within = column.region.start_bytes(chosen.draws, chosen.samples[sample]);
-            column.choice.start() + column.rows.start_bytes(chosen.rows[sample]) + within as u64
+            let (part, start) = column.rows.place(chosen.rows[sample]);
+            (part, start + within as u64)
         };
-        reading.take_on(piece, read, start).map(|piece| (piece, Ok(())))
+        reading.take_on(piece, &read, place_of).map(|piece| (piece, Ok(())))
     }
 }
 
 /// Fills `slots`, side by side, with samples of a column; or the portion `portion` of one slot, if they are cut.
 ///
 /// # Errors
-/// If the column's file was found changed after its rows were read. One check for all of them.
+/// If the column's file was found changed after its rows were read: one check for all of them. If one of its files
+/// cannot be read, or is not like the first.
 ///
 /// # Panics
 /// If a row is not in the column. Selections are checked when they are made.
@@ -110,40 +131,69 @@ pub(crate) fn gather(
     chosen: &Chosen<'_>,
     portion: usize,
     slots: &mut [u8],
+    scratch: &mut Scratch,
 ) -> Result<()> {
     if slots.is_empty() {
         return Ok(());
     }
-    match &column.rows {
+    let source_bytes = column.source_bytes_of(slots.len());
+    let gathered = match &column.rows {
         Rows::Array(array) => {
             let (bytes, row_stride_bytes) = (array.bytes(), array.grid().row_stride_bytes());
             #[expect(clippy::cast_possible_truncation, reason = "a row of an array that lies in memory")]
-            gather_from(column, chosen, portion, slots, |row| &bytes[row as usize * row_stride_bytes..]);
+            let row = |row| &bytes[row as usize * row_stride_bytes..];
+            let target = Target { column, portion, slots };
+            target.gather_from(chosen, row, &mut scratch.packed);
+            column.rows.check(chosen.rows)
         }
-    }
-    column.note_mapped(column.source_bytes_of(slots.len()));
-    column.check(chosen.rows)
+        Rows::Joined(joined) => {
+            let target = Target { column, portion, slots };
+            target.gather_from(chosen, |row| joined.row(row), &mut scratch.packed);
+            column.rows.check(chosen.rows)
+        }
+        Rows::Files(files) => Target { column, portion, slots }.gather_files(chosen, files, scratch),
+    };
+    column.note_mapped(source_bytes);
+    gathered.map_err(|error| error.while_doing(&format!("column '{}'", column.name)))
 }
 
-fn gather_from<'a>(
-    column: &ColumnPlan,
-    chosen: &Chosen<'_>,
+/// The slots of a column that are to be filled.
+struct Target<'a> {
+    column: &'a ColumnPlan,
     portion: usize,
-    slots: &mut [u8],
-    row: impl Fn(u64) -> &'a [u8],
-) {
-    let span_bytes = column.span_bytes();
-    let source = |index: usize| {
-        let start = column.region.start_bytes(chosen.draws, chosen.samples[index]);
-        &row(chosen.rows[index])[start..][..span_bytes]
-    };
-    let slot_bytes = slots.len() / chosen.rows.len();
-    let mut packed = Vec::new();
-    for (index, slot) in slots.chunks_exact_mut(slot_bytes).enumerate() {
-        if index + SAMPLES_AHEAD < chosen.rows.len() {
-            prefetch(source(index + SAMPLES_AHEAD));
+    slots: &'a mut [u8],
+}
+
+impl Target<'_> {
+    /// From rows that lie in memory, each of which `row` gives from its first element on.
+    fn gather_from<'a>(self, chosen: &Chosen<'_>, row: impl Fn(u64) -> &'a [u8], packed: &mut Vec<u8>) {
+        let Target { column, portion, slots } = self;
+        let span_bytes = column.span_bytes();
+        let source = |index: usize| {
+            let start = column.region.start_bytes(chosen.draws, chosen.samples[index]);
+            &row(chosen.rows[index])[start..][..span_bytes]
+        };
+        let slot_bytes = slots.len() / chosen.rows.len();
+        for (index, slot) in slots.chunks_exact_mut(slot_bytes).enumerate() {
+            if index + SAMPLES_AHEAD < chosen.rows.len() {
+                prefetch(source(index + SAMPLES_AHEAD));
+            }
+            column.fill(source(index), portion, slot, packed);
         }
-        column.fill(source(index), portion, slot, &mut packed);
+    }
+
+    /// From files, one after the other. Each is checked when it was read.
+    fn gather_files(self, chosen: &Chosen<'_>, files: &Files, scratch: &mut Scratch) -> Result<()> {
+        let Target { column, portion, slots } = self;
+        let span_bytes = column.span_bytes();
+        let slot_bytes = slots.len() / chosen.rows.len();
+        let Scratch { packed, file } = scratch;
+        for (index, slot) in slots.chunks_exact_mut(slot_bytes).enumerate() {
+            let start = column.region.start_bytes(chosen.draws, chosen.samples[index]);
+            let fill = |row: &[u8]| column.fill(&row[start..][..span_bytes], portion, slot, packed);
+            files.with_row(chosen.rows[index], file, fill)?;
+        }
+        Ok(())
     }
 }
 

@@ -43,7 +43,7 @@ use queue::Queue;
 use reading::Reading;
 use slots::Piece;
 
-pub(crate) use fill::{Chosen, gather};
+pub(crate) use fill::{Chosen, Scratch, gather};
 pub(crate) use slots::Cutting;
 
 /// What the consumer finds.

@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,8 +49,8 @@ pub(super) struct Reading {
 struct Underway {
     piece: Piece,
     unfilled: usize,
-    /// The columns that are read from their files.
-    columns: Vec<usize>,
+    /// What it is read from: columns, and which of their files.
+    files: Vec<(usize, usize)>,
     error: Option<Error>,
 }
 
@@ -59,7 +58,8 @@ struct Underway {
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
     column: usize,
-    /// Where in the file.
+    /// Which file of the column, and where in it.
+    part: usize,
     start: u64,
     len_bytes: usize,
     piece: usize,
@@ -72,6 +72,7 @@ struct Wanted {
 #[derive(Debug)]
 struct Extent {
     column: usize,
+    part: usize,
     bytes: Range<u64>,
     wanted: Vec<Wanted>,
 }
@@ -108,23 +109,23 @@ impl Reading {
         underway.chain(&self.finished).map(|underway| underway.piece.batch()).min()
     }
 
-    /// Takes on a piece of which these columns are read from their files; `start` says where in the file of a column
-    /// what is taken of a sample of the piece begins. Gives the piece back if nothing is to be read.
+    /// Takes on a piece of which these columns are read from their files; `place_of` says in which file of
+    /// a column, and where in it, what is taken of a sample of the piece begins. Gives the piece back if nothing is to be read.
     pub(super) fn take_on(
         &mut self,
         piece: Piece,
-        columns: Vec<usize>,
-        start: impl Fn(&ColumnPlan, usize) -> u64,
+        columns: &[usize],
+        place_of: impl Fn(&ColumnPlan, usize) -> (usize, u64),
     ) -> Option<Piece> {
         let (place, before) = (self.pieces.vacant_key(), self.wanted.len());
-        for &column in &columns {
+        for &column in columns {
             let plan = &self.plan.columns[column];
             for sample in 0..piece.samples().len() {
-                let sample_start = start(plan, sample);
+                let (part, sample_start) = place_of(plan, sample);
                 for (unit, bytes) in plan.units(piece.portion()) {
                     let (start, len_bytes) = (sample_start + bytes.start as u64, bytes.len());
                     self.wanted_bytes += len_bytes;
-                    self.wanted.push(Wanted { column, start, len_bytes, piece: place, sample, unit });
+                    self.wanted.push(Wanted { column, part, start, len_bytes, piece: place, sample, unit });
                 }
             }
         }
@@ -132,7 +133,11 @@ impl Reading {
         if unfilled == 0 {
             return Some(piece);
         }
-        self.pieces.insert(Underway { piece, unfilled, columns, error: None });
+        let mut files: Vec<_> =
+            self.wanted[before..].iter().map(|wanted| (wanted.column, wanted.part)).collect();
+        files.sort_unstable();
+        files.dedup();
+        self.pieces.insert(Underway { piece, unfilled, files, error: None });
         None
     }
 
@@ -143,7 +148,7 @@ impl Reading {
     pub(super) fn next_done(&mut self) -> (Piece, Result<()>) {
         loop {
             if let Some(done) = self.finished.pop_front() {
-                let read = done.error.map_or(Ok(()), Err).and_then(|()| check(&self.plan, &done.columns));
+                let read = done.error.map_or(Ok(()), Err).and_then(|()| check(&self.plan, &done.files));
                 return (done.piece, read);
             }
             self.send();
@@ -161,7 +166,7 @@ impl Reading {
         let Some(reader) = &mut self.reader else { return };
         while reader.has_room() {
             let Some(extent) = self.unsent.pop_front() else { return };
-            let file = self.plan.columns[extent.column].choice.file().expect("a column that lies in a file");
+            let file = &self.plan.columns[extent.column].choice.files()[extent.part].file;
             let place = Place::Range { file: Arc::clone(file), bytes: extent.bytes.clone() };
             let tag = self.sent.insert(extent);
             reader.submit(Request { tag: tag as u64, place });
@@ -194,7 +199,7 @@ impl Reading {
         let column = &self.plan.columns[extent.column];
         let (bytes, failed) = match arrival.bytes {
             Ok(bytes) => (bytes, None),
-            Err(why) => (&[][..], Some(unreadable(column, why))),
+            Err(why) => (&[][..], Some(unreadable(column, extent.part, why))),
         };
         for wanted in &extent.wanted {
             let underway = &mut self.pieces[wanted.piece];
@@ -233,13 +238,13 @@ impl Underway {
 /// Brings together what lies near each other in one file, into requests of at most `request_bytes`, in the order in
 /// which it lies. Nothing is left in `wanted`.
 fn neighbours(wanted: &mut Vec<Wanted>, request_bytes: u64) -> VecDeque<Extent> {
-    wanted.sort_unstable_by_key(|wanted| (wanted.column, wanted.start));
+    wanted.sort_unstable_by_key(|wanted| (wanted.column, wanted.part, wanted.start));
     let mut extents: VecDeque<Extent> = VecDeque::new();
     for wanted in wanted.drain(..) {
         let end = wanted.start + wanted.len_bytes as u64;
         match extents.back_mut() {
             Some(last)
-                if last.column == wanted.column
+                if (last.column, last.part) == (wanted.column, wanted.part)
                     && wanted.start <= last.bytes.end + GAP_BYTES
                     && end.saturating_sub(last.bytes.start) <= request_bytes =>
             {
@@ -247,28 +252,30 @@ fn neighbours(wanted: &mut Vec<Wanted>, request_bytes: u64) -> VecDeque<Extent> 
                 last.wanted.push(wanted);
             }
             Some(_) | None => {
-                let (column, bytes) = (wanted.column, wanted.start..end);
-                extents.push_back(Extent { column, bytes, wanted: vec![wanted] });
+                let Wanted { column, part, start, .. } = wanted;
+                extents.push_back(Extent { column, part, bytes: start..end, wanted: vec![wanted] });
             }
         }
     }
     extents
 }
 
-/// Whether the files of the columns are those that were opened.
-fn check(plan: &Plan, columns: &[usize]) -> Result<()> {
-    columns.iter().try_for_each(|&column| plan.columns[column].check(&[]))
+/// Whether the files are those that were opened.
+fn check(plan: &Plan, files: &[(usize, usize)]) -> Result<()> {
+    files.iter().try_for_each(|&(column, part)| {
+        let column = &plan.columns[column];
+        let checked = column.choice.files()[part].file.check();
+        checked.map_err(|why| unreadable(column, part, ReadError::Change(why)))
+    })
 }
 
-fn unreadable(column: &ColumnPlan, why: ReadError) -> Error {
-    let name = column.rows.name();
+fn unreadable(column: &ColumnPlan, part: usize, why: ReadError) -> Error {
+    let path = column.choice.files()[part].file.path();
     let error = match why {
-        ReadError::Change(why) => Error::changed(name, why),
-        ReadError::Open(why) => Error::cannot_open(Path::new(name), why),
+        ReadError::Change(why) => Error::changed(&path.display().to_string(), why).on(path),
+        ReadError::Open(why) => Error::cannot_open(path, why),
     };
-    error
-        .about(column.choice.file().map(|file| file.path()))
-        .while_doing(&format!("column '{}'", column.name))
+    error.while_doing(&format!("column '{}'", column.name))
 }
 
 #[cfg(test)]
@@ -276,7 +283,7 @@ mod tests {
     use super::*;
 
     fn wanted(column: usize, start: u64, len_bytes: usize) -> Wanted {
-        Wanted { column, start, len_bytes, piece: 0, sample: 0, unit: Unit::WHOLE }
+        Wanted { column, part: 0, start, len_bytes, piece: 0, sample: 0, unit: Unit::WHOLE }
     }
 
     #[test]
