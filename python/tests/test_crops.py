@@ -1,6 +1,7 @@
 """Crops give MONAI's and torchvision's samples; drawn ones depend on seed, epoch, sample and chain alone."""
 
 import itertools
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -313,6 +314,32 @@ def test_large_crops_are_cut_among_threads_and_stay_as_they_are() -> None:
     }
     for threads in [1, 2, 5]:
         assert epoch_of(dataset, threads=threads, batch_size=2, seed=1) == expected
+
+
+def test_files_of_a_folder_are_cropped_as_rows_of_an_array_are(tmp_path: Path) -> None:
+    _, array = drawing_dataset()
+    for index, sample in enumerate(array):
+        np.save(tmp_path / f"{index:03d}.npy", sample)
+    dataset = nf.Dataset(x=f"{tmp_path}/*.npy", index=np.arange(40)).map(x=T.RandSpatialCrop(SIZE))
+    expected = {i: cropped(dataset, (5, 2, i), array, SIZE).tobytes() for i in range(40)}
+    for io in ("map", "pread", "auto"):
+        assert epoch_of(dataset, batch_size=7, seed=5, epoch=2, io=io) == expected
+
+
+def test_a_dataset_that_was_pickled_crops_alike() -> None:
+    array = samples((20, 30), count=5)
+    chain = [
+        T.SpatialCrop(roi_start=(1, 2), roi_end=(19, 29)),
+        T.RandSpatialCrop((16, 20)),
+        T.CenterSpatialCrop((15, 15)),
+        T.RandomCrop(12),
+        T.CenterCrop(9),
+        T.ScaleIntensityRange(0, 5, 1, 2, clip=True),
+    ]
+    dataset = nf.Dataset(x=array).map(x=chain)
+    again = pickle.loads(pickle.dumps(dataset))
+    assert_same(again[:].x, dataset[:].x)
+    assert again.draw(3, 4, seed=5) == dataset.draw(3, 4, seed=5)
 
 
 def test_two_ranks_crop_as_one() -> None:
