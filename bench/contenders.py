@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from workloads import MEAN, STD, Workload
+import numpy as np
+from workloads import CROP, CROPS_PER_VOLUME, HIGH, LOW, MEAN, STD, Workload
 
 if TYPE_CHECKING:
     import npyfeed
@@ -158,12 +159,7 @@ def ffcv(workload: Workload, threads: int) -> Epoch:
     return epochs(workload, threads)
 
 
-NPYFEED_CANNOT = {
-    "volumes": "npyfeed does not yet crop",
-}
-
-
-@contender("npyfeed", "torch", "npyfeed", "npyfeed.transforms", "npyfeed.torch", cannot=NPYFEED_CANNOT)
+@contender("npyfeed", "torch", "npyfeed", "npyfeed.transforms", "npyfeed.torch")
 def npyfeed_torch(workload: Workload, threads: int) -> Epoch:
     """The project itself, handing out torch tensors."""
     from npyfeed.torch import DataLoader
@@ -173,7 +169,7 @@ def npyfeed_torch(workload: Workload, threads: int) -> Epoch:
     return lambda: iter(loader)
 
 
-@contender("npyfeed-numpy", "npyfeed", "npyfeed.transforms", cannot=NPYFEED_CANNOT)
+@contender("npyfeed-numpy", "npyfeed", "npyfeed.transforms")
 def npyfeed_numpy(workload: Workload, threads: int) -> Epoch:
     """The project itself, handing out NumPy arrays."""
     import npyfeed as nf
@@ -187,6 +183,11 @@ def _npyfeed_dataset(workload: Workload) -> npyfeed.Dataset:
     import npyfeed as nf
     from npyfeed import transforms as T
 
+    if workload.kind == "volumes":
+        volumes = nf.Dataset(x=str(workload.x_path), y=str(workload.y_path))
+        crops = volumes.select(np.repeat(np.arange(len(volumes)), CROPS_PER_VOLUME))
+        scale = T.ScaleIntensityRange(LOW, HIGH, 0, 1)
+        return crops.map(x=[T.RandSpatialCrop(CROP), scale, T.AddChannel()])
     steps = [T.ToTensor()] + ([T.Normalize(MEAN, STD)] if workload.normalise else [])
     dataset = nf.Dataset(x=str(workload.x_path), y=str(workload.y_path))
     return dataset if workload.kind == "rows" else dataset.map(x=steps)

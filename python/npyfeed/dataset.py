@@ -15,7 +15,7 @@ from npyfeed import _native
 from npyfeed.errors import MismatchError, UnsupportedError
 from npyfeed.transforms import Transform
 
-__all__ = ["ColumnSource", "ColumnSpec", "Dataset"]
+__all__ = ["ColumnSource", "ColumnSpec", "Dataset", "Draw", "Plan"]
 
 ColumnSource: TypeAlias = (
     str
@@ -35,6 +35,24 @@ class ColumnSpec(NamedTuple):
 
     dtype: str
     shape: tuple[int, ...]
+
+
+class Draw(NamedTuple):
+    """What a random transform draws: where the box begins, along each axis that is cropped."""
+
+    step: int
+    """Its place in the chain of its column, counted from 1."""
+    transform: str
+    corner: tuple[int, ...]
+
+
+class Plan(str):
+    """What is read, computed and written for each sample: a text for people, shown as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 class Dataset:
@@ -175,6 +193,49 @@ class Dataset:
             MismatchError: the fractions are negative or do not sum to 1.
         """
         return [Dataset._of(native, self._made) for native in self._native.split(list(fractions), seed)]
+
+    def draw(self, epoch: int, sample: int, seed: int = 0) -> dict[str, list[Draw]]:
+        """What the random transforms of each column draw for a sample in an epoch of a loader with this seed.
+
+        Outside an epoch, as in `dataset[0]`, seed and epoch are 0.
+
+        Args:
+            epoch: the number of the epoch, from 0 on.
+            sample: the index of the sample in this dataset; negative ones count from the end.
+            seed: the loader's.
+
+        Raises:
+            IndexError: there is no such sample.
+            MismatchError: `epoch` or `seed` is negative.
+
+        >>> import numpy as np, npyfeed as nf
+        >>> from npyfeed import transforms as T
+        >>> dataset = nf.Dataset(x=np.zeros((10, 64, 64), "uint8")).map(x=T.RandomCrop(32))
+        >>> dataset.draw(epoch=1, sample=4)
+        {'x': [Draw(step=1, transform='RandomCrop', corner=(21, 7))]}
+        """
+        (index,) = self._indices([sample]).tolist()
+        drawn = self._native.draw(index, epoch, seed)
+        return {
+            name: [Draw(step, transform, tuple(corner)) for step, transform, corner in column]
+            for name, column in zip(self._spec, drawn, strict=True)
+        }
+
+    @property
+    def plan(self) -> Plan:
+        """What is read, computed and written for each sample, known without reading; `print(dataset.plan)`.
+
+        >>> import numpy as np, npyfeed as nf
+        >>> from npyfeed import transforms as T
+        >>> nf.Dataset(x=np.zeros((10, 28, 28), "uint8")).map(x=T.ToTensor()).plan
+        10 samples
+        x: 10 rows uint8 [28, 28]
+          read: whole rows, 784 bytes
+          step 1 ToTensor: float32 [1, 28, 28]
+          passes: 1, loop 'vector'
+          write: 3,136 bytes
+        """
+        return Plan(self._native.plan())
 
     def __len__(self) -> int:
         return len(self._native)

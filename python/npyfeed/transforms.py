@@ -1,4 +1,4 @@
-"""Transforms of one sample, with torchvision's names, arguments and results.
+"""Transforms of one sample, with the names, arguments and results of torchvision and MONAI.
 
 They are plain descriptions: `Dataset.map` checks a chain of them against the column and fuses it into
 one pass over the memory, from the bytes of the file to the batch.
@@ -9,18 +9,21 @@ one pass over the memory, from the bytes of the file to the batch.
 """
 
 import dataclasses
-import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import SupportsFloat, SupportsIndex
 
-from npyfeed.errors import MismatchError
+from npyfeed.boxes import Indices, Lengths, box_around, box_between, box_of_slices, box_size, picture_size
+from npyfeed.errors import MismatchError, UnsupportedError
 
 __all__ = [
     "AddChannel",
+    "CenterCrop",
     "CenterSpatialCrop",
     "Clip",
     "Normalize",
     "RandSpatialCrop",
+    "RandomCrop",
+    "ScaleIntensityRange",
     "SpatialCrop",
     "ToDtype",
     "ToTensor",
@@ -101,48 +104,177 @@ class AddChannel(Transform):
 
 @dataclasses.dataclass(frozen=True)
 class SpatialCrop(Transform):
-    """The box from `roi_start` to `roi_end`, which it does not contain, along the last axes of the sample.
+    """A box at a given place, along the last axes of the sample: as many as there are numbers.
 
-    Only its bytes are read. Source: `monai.transforms.SpatialCrop`.
+    Given by `roi_start` and `roi_end`, which it does not contain, by `roi_center` and `roi_size`, or by
+    `roi_slices`. Only its bytes are read. Source: `monai.transforms.SpatialCrop`, which clips a box that is
+    not inside the sample; here that is an error.
 
-    >>> SpatialCrop((0, 8), (16, 24))
+    >>> SpatialCrop(roi_start=(0, 8), roi_end=(16, 24))
+    SpatialCrop(roi_start=(0, 8), roi_end=(16, 24))
+    >>> SpatialCrop(roi_center=(8, 16), roi_size=16)
     SpatialCrop(roi_start=(0, 8), roi_end=(16, 24))
     """
 
     roi_start: tuple[int, ...]
     roi_end: tuple[int, ...]
 
-    def __init__(self, roi_start: Iterable[SupportsIndex], roi_end: Iterable[SupportsIndex]) -> None:
-        object.__setattr__(self, "roi_start", _lengths(roi_start))
-        object.__setattr__(self, "roi_end", _lengths(roi_end))
+    def __init__(
+        self,
+        roi_center: Indices | None = None,
+        roi_size: Indices | None = None,
+        roi_start: Indices | None = None,
+        roi_end: Indices | None = None,
+        roi_slices: slice | Iterable[slice] | None = None,
+    ) -> None:
+        if roi_slices is not None:
+            start, end = box_of_slices(roi_slices)
+        elif roi_center is not None and roi_size is not None:
+            start, end = box_around(roi_center, roi_size)
+        elif roi_start is not None and roi_end is not None:
+            start, end = box_between(roi_start, roi_end)
+        else:
+            raise MismatchError("expected roi_start and roi_end, roi_center and roi_size, or roi_slices")
+        object.__setattr__(self, "roi_start", start)
+        object.__setattr__(self, "roi_end", end)
 
 
 @dataclasses.dataclass(frozen=True)
 class CenterSpatialCrop(Transform):
-    """A box of `roi_size` in the middle, along the last axes of the sample; 0 takes all of an axis.
+    """A box of `roi_size` in the middle of the sample.
 
-    Only its bytes are read. Source: `monai.transforms.CenterSpatialCrop`.
+    A length for each of the last axes; `None`, -1 and 0 take all of an axis. One number is the length along
+    every axis but the first, which is that of the channels; of samples with two or three axes it must be
+    known that they have one, from `AddChannel` or `ToTensor` before. Only its bytes are read. Source:
+    `monai.transforms.CenterSpatialCrop`, which clips a box longer than the sample; here that is an error.
+
+    >>> CenterSpatialCrop((96, 96, None))
+    CenterSpatialCrop(roi_size=(96, 96, 0))
     """
 
-    roi_size: tuple[int, ...]
+    roi_size: int | tuple[int, ...]
 
-    def __init__(self, roi_size: Iterable[SupportsIndex]) -> None:
-        object.__setattr__(self, "roi_size", _lengths(roi_size))
+    def __init__(self, roi_size: Lengths) -> None:
+        object.__setattr__(self, "roi_size", box_size("roi_size", roi_size))
 
 
 @dataclasses.dataclass(frozen=True)
 class RandSpatialCrop(Transform):
-    """A box of `roi_size` at a place drawn for each sample, along the last axes; 0 takes all of an axis.
+    """A box of `roi_size`, given as to `CenterSpatialCrop`, at a place drawn for each sample and epoch.
 
-    Only its bytes are read. The place depends on the seed, the epoch, the index of the sample in its
-    dataset and the place of the transform in its chain, on nothing else. Outside an epoch, as in
-    `dataset[0]`, seed and epoch are 0. Source: `monai.transforms.RandSpatialCrop(random_size=False)`.
+    Only its bytes are read. The place depends on the seed, the epoch, the index of the sample in its dataset
+    and the place of the transform in its chain, on nothing else: an image and its mask whose chains begin
+    with the same crop are cropped alike. `Dataset.draw` tells the place. Outside an epoch, as in
+    `dataset[0]`, seed and epoch are 0. With `random_center=False` the box is in the middle. Source:
+    `monai.transforms.RandSpatialCrop`, without `random_size`: a batch holds samples of one size.
     """
 
-    roi_size: tuple[int, ...]
+    roi_size: int | tuple[int, ...]
+    random_center: bool = True
 
-    def __init__(self, roi_size: Iterable[SupportsIndex]) -> None:
-        object.__setattr__(self, "roi_size", _lengths(roi_size))
+    def __init__(
+        self,
+        roi_size: Lengths,
+        max_roi_size: Lengths = None,
+        random_center: bool = True,  # noqa: FBT001, FBT002, MONAI's
+        random_size: bool = False,  # noqa: FBT001, FBT002, MONAI's
+    ) -> None:
+        if random_size or max_roi_size is not None:
+            raise UnsupportedError(
+                "RandSpatialCrop: expected boxes of one size, which a batch can hold, found random_size or "
+                "max_roi_size; leave them out"
+            )
+        object.__setattr__(self, "roi_size", box_size("roi_size", roi_size))
+        object.__setattr__(self, "random_center", random_center)
+
+    def spec(self) -> tuple[object, ...]:
+        """The name and the arguments, as the engine takes them."""
+        return ("RandSpatialCrop" if self.random_center else "CenterSpatialCrop", self.roi_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class CenterCrop(Transform):
+    """The picture of `size` in the middle of `[..., height, width]`: `(height, width)`, or one for both.
+
+    Only its bytes are read. A picture `[height, width, channel]` wants `ToTensor` before it. Source:
+    `torchvision.transforms.CenterCrop` of a tensor, which pads what is smaller; here that is an error.
+
+    >>> CenterCrop(224)
+    CenterCrop(size=(224, 224))
+    """
+
+    size: tuple[int, int]
+
+    def __init__(self, size: SupportsIndex | Sequence[SupportsIndex]) -> None:
+        object.__setattr__(self, "size", picture_size(size))
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomCrop(Transform):
+    """A picture of `size` of `[..., height, width]`, at a place drawn for each sample and epoch.
+
+    Only its bytes are read. The place is drawn as `RandSpatialCrop` says. A picture `[height, width,
+    channel]` wants `ToTensor` before it. Source: `torchvision.transforms.RandomCrop` of a tensor, without
+    padding.
+    """
+
+    size: tuple[int, int]
+
+    def __init__(
+        self,
+        size: SupportsIndex | Sequence[SupportsIndex],
+        padding: int | Sequence[int] | None = None,
+        pad_if_needed: bool = False,  # noqa: FBT001, FBT002, torchvision's
+    ) -> None:
+        if padding is not None or pad_if_needed:
+            raise UnsupportedError(
+                "RandomCrop: expected no padding, which is not supported yet, found padding or "
+                "pad_if_needed; pad the file with numpy.pad"
+            )
+        object.__setattr__(self, "size", picture_size(size))
+
+
+@dataclasses.dataclass(frozen=True)
+class ScaleIntensityRange(Transform):
+    """`a_min` becomes `b_min` and `a_max` becomes `b_max`, or 0 and 1 without them; float32 comes out.
+
+    Computed as `(x - a_min) / (a_max - a_min) * (b_max - b_min) + b_min`, each operation rounded, in the
+    dtype of the sample if that is floating-point of 16 bits or more, and in float32 otherwise. With `clip`,
+    what is beyond `b_min` and `b_max` becomes the nearer of them. Source:
+    `monai.transforms.ScaleIntensityRange`.
+
+    >>> ScaleIntensityRange(-1024, 3072, 0, 1)
+    ScaleIntensityRange(a_min=-1024.0, a_max=3072.0, b_min=0.0, b_max=1.0, clip=False)
+    """
+
+    a_min: float
+    a_max: float
+    b_min: float | None = None
+    b_max: float | None = None
+    clip: bool = False
+
+    def __init__(
+        self,
+        a_min: SupportsFloat,
+        a_max: SupportsFloat,
+        b_min: SupportsFloat | None = None,
+        b_max: SupportsFloat | None = None,
+        clip: bool = False,  # noqa: FBT001, FBT002, MONAI's
+    ) -> None:
+        if (b_min is None) != (b_max is None):
+            raise MismatchError(
+                f"ScaleIntensityRange: expected both b_min and b_max, or none, found {b_min} and {b_max}"
+            )
+        if clip and b_min is None:
+            raise MismatchError("ScaleIntensityRange: clip=True expects b_min and b_max, found none")
+        object.__setattr__(self, "clip", clip)
+        for name, number in {"a_min": a_min, "a_max": a_max, "b_min": b_min, "b_max": b_max}.items():
+            object.__setattr__(self, name, None if number is None else float(number))
+
+    def spec(self) -> tuple[object, ...]:
+        """The name and the arguments, as the engine takes them."""
+        to = None if self.b_min is None else (self.b_min, self.b_max)
+        return ("ScaleIntensityRange", (self.a_min, self.a_max), to, self.clip)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,10 +315,3 @@ def _floats(numbers: SupportsFloat | Iterable[SupportsFloat]) -> tuple[float, ..
     if isinstance(numbers, Iterable):
         return tuple(float(number) for number in numbers)
     return (float(numbers),)
-
-
-def _lengths(numbers: Iterable[SupportsIndex]) -> tuple[int, ...]:
-    lengths = tuple(operator.index(number) for number in numbers)
-    if any(length < 0 for length in lengths):
-        raise MismatchError(f"expected indices and lengths from 0 on, found {lengths}")
-    return lengths

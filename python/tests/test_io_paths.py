@@ -50,7 +50,7 @@ def dataset(folder: Path) -> nf.Dataset:
     ).map(
         image=[T.ToTensor(), T.Normalize((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))],
         volume=[T.RandSpatialCrop((5, 7, 9)), T.ToDtype("float32")],
-        fortran=T.SpatialCrop((1, 2, 3), (11, 12, 13)),
+        fortran=T.SpatialCrop(roi_start=(1, 2, 3), roi_end=(11, 12, 13)),
     )
 
 

@@ -16,6 +16,9 @@ use crate::rows::{PyRows, listed};
 use crate::transform::chain;
 use crate::{descr, export};
 
+/// Step, transform, and the first index along each axis that is cropped.
+type DrawnRow = (usize, &'static str, Vec<u64>);
+
 /// Named columns of one length.
 #[pyclass(frozen, name = "Dataset", module = "npyfeed._native")]
 pub(crate) struct PyDataset {
@@ -72,6 +75,25 @@ impl PyDataset {
             Ok((column.name.to_string(), column.dtype.name(), PyTuple::new(py, &column.shape)?))
         };
         spec.iter().map(row).collect()
+    }
+
+    /// For each column, `(step, transform, corner)` of each random transform.
+    fn draw(
+        &self,
+        py: Python<'_>,
+        sample: u64,
+        epoch: Bound<'_, PyAny>,
+        seed: Bound<'_, PyAny>,
+    ) -> PyResult<Vec<Vec<DrawnRow>>> {
+        let number = |name: &str, given| integer("cannot tell a draw", name, given);
+        let drawn = self.dataset.draw(number("seed", &seed)?, number("epoch", &epoch)?, sample);
+        let row = |drawn: npyfeed::Drawn| -> DrawnRow { (drawn.step, drawn.transform, drawn.corner) };
+        let column = |drawn: Vec<npyfeed::Drawn>| drawn.into_iter().map(row).collect();
+        Ok(drawn.map_err(|error| to_python(py, error))?.into_iter().map(column).collect())
+    }
+
+    fn plan(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.dataset.plan().map_err(|error| to_python(py, error))?.to_string())
     }
 
     /// The samples at `indices`, stacked: one ndarray a column.

@@ -1,6 +1,6 @@
 //! From the tuples that `npyfeed.transforms` makes of its classes to the engine's transforms.
 
-use npyfeed::Transform;
+use npyfeed::{BoxSize, Transform};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -33,11 +33,26 @@ fn transform(context: &str, given: &Bound<'_, PyTuple>) -> PyResult<Transform> {
             start: given.get_item(1)?.extract()?,
             end: given.get_item(2)?.extract()?,
         }),
-        "CenterSpatialCrop" => Ok(Transform::CenterSpatialCrop { size: given.get_item(1)?.extract()? }),
-        "RandSpatialCrop" => Ok(Transform::RandSpatialCrop { size: given.get_item(1)?.extract()? }),
+        "CenterSpatialCrop" => Ok(Transform::CenterSpatialCrop { size: box_size(&given.get_item(1)?)? }),
+        "RandSpatialCrop" => Ok(Transform::RandSpatialCrop { size: box_size(&given.get_item(1)?)? }),
+        "CenterCrop" => Ok(Transform::CenterCrop { size: given.get_item(1)?.extract()? }),
+        "RandomCrop" => Ok(Transform::RandomCrop { size: given.get_item(1)?.extract()? }),
+        "ScaleIntensityRange" => Ok(Transform::ScaleIntensityRange {
+            from: given.get_item(1)?.extract()?,
+            to: given.get_item(2)?.extract()?,
+            clip: given.get_item(3)?.extract()?,
+        }),
         "Clip" => {
             Ok(Transform::Clip { min: given.get_item(1)?.extract()?, max: given.get_item(2)?.extract()? })
         }
         _ => Err(unsupported(given.py(), format!("{context}: no native transform is called '{name}'"))),
+    }
+}
+
+/// One length for every spatial axis, or one for each of the last axes.
+fn box_size(given: &Bound<'_, PyAny>) -> PyResult<BoxSize> {
+    match given.extract() {
+        Ok(length) => Ok(BoxSize::Every(length)),
+        Err(_) => Ok(BoxSize::Each(given.extract()?)),
     }
 }

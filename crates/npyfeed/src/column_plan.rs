@@ -47,13 +47,25 @@ pub(crate) struct ColumnPlan {
 
 /// How the elements of a sample reach the kernel.
 #[derive(Debug)]
-enum Way {
+pub(crate) enum Way {
     /// They lie together.
     Whole,
     /// They do not, and come strip by strip.
     Strips(Strips),
     /// They do not, and the kernel wants them all at once.
     Packed,
+}
+
+impl Way {
+    pub(crate) fn of(region: &Region, kernel: &Kernel) -> Way {
+        if region.row.is_c_contiguous() {
+            Way::Whole
+        } else if kernel.keeps_order() {
+            Way::Strips(Strips::of(region.row.grid()))
+        } else {
+            Way::Packed
+        }
+    }
 }
 
 /// A part of a sample whose bytes are wanted together.
@@ -90,13 +102,7 @@ impl ColumnPlan {
             Arc::clone(&column.kernel)
         };
         let region = column.outcome.region.clone();
-        let way = if region.row.is_c_contiguous() {
-            Way::Whole
-        } else if kernel.keeps_order() {
-            Way::Strips(Strips::of(region.row.grid()))
-        } else {
-            Way::Packed
-        };
+        let way = Way::of(&region, &kernel);
         let is_whole = matches!(way, Way::Whole);
         let portions = std::iter::once(0..pass.element_count()).collect();
         let rows = if io == Io::Memory { column.rows.in_memory()? } else { column.rows.clone() };

@@ -10,8 +10,10 @@ use crate::array::Array;
 use crate::batch::{Batch, ColumnSpec};
 use crate::chain::{self, Outcome};
 use crate::column_plan::ColumnPlan;
+use crate::drawn::Drawn;
 use crate::error::{Error, ErrorKind, Result};
 use crate::io_choice::Io;
+use crate::report::PlanReport;
 use crate::rows::{FileSet, Rows};
 use crate::run::{Chosen, Scratch, gather};
 use crate::transform::Transform;
@@ -161,6 +163,28 @@ impl Dataset {
             leases.push(lease);
         }
         Ok(Batch::new(&self.spec(), leases, rows.len()))
+    }
+
+    /// What the random transforms of each column draw for sample `sample` in this epoch under this seed, in the
+    /// order of the columns and of their chains. Samples outside an epoch, as those of [`batch`](Dataset::batch),
+    /// are drawn in epoch 0 under seed 0.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Mismatch`](crate::ErrorKind::Mismatch) if `sample` is not below [`len`](Dataset::len).
+    pub fn draw(&self, seed: u64, epoch: u64, sample: u64) -> Result<Vec<Vec<Drawn>>> {
+        self.check_indices(&[sample])?;
+        let draws = Draws::new(seed, epoch);
+        let column_draws =
+            |column: &Column| column.outcome.random.iter().map(|step| step.drawn(draws, sample)).collect();
+        Ok(self.columns.iter().map(column_draws).collect())
+    }
+
+    /// What is read, computed and written for each sample: known without reading.
+    ///
+    /// # Errors
+    /// None in practice: the columns of a dataset have rows.
+    pub fn plan(&self) -> Result<PlanReport> {
+        PlanReport::of(self)
     }
 
     /// A dataset that is broken on purpose: rows may be beyond the end.

@@ -50,6 +50,11 @@ impl Region {
         Ok(Region { row, corner_bytes, drawn: drawn.into() })
     }
 
+    /// Whether its place is drawn for each sample.
+    pub(crate) fn is_drawn(&self) -> bool {
+        !self.drawn.is_empty()
+    }
+
     /// From the first byte of the row to that of the box of sample `sample`.
     #[expect(clippy::cast_possible_truncation, reason = "below a number of positions in memory")]
     pub(crate) fn start_bytes(&self, draws: Draws, sample: u64) -> usize {

@@ -2,12 +2,15 @@
 //! come out and the steps that lead there. Everything that can be wrong with a chain is found here.
 
 mod crop;
+mod intensity;
 
 use npyfeed_array::{ByteOrder, Dtype, Kind, Layout, MemoryOrder};
 use npyfeed_kernel::{Arrangement, Cpu, Pass, Step, rounded};
 
+use crate::drawn::RandomStep;
 use crate::error::{Error, Result};
 use crate::region::{Cut, DrawnStart, Region};
+use crate::report::Stage;
 use crate::transform::Transform;
 
 /// The integers that floats and wider integers can be brought to.
@@ -20,6 +23,10 @@ pub(crate) struct Outcome {
     pub(crate) shape: Vec<usize>,
     pub(crate) region: Region,
     pub(crate) pass: Pass,
+    /// The sample after each of the transforms.
+    pub(crate) stages: Vec<Stage>,
+    /// The transforms that draw.
+    pub(crate) random: Vec<RandomStep>,
 }
 
 /// The sample as it is after some of the transforms.
@@ -31,6 +38,7 @@ struct Chain {
     /// What is taken of each axis of the rows.
     cuts: Vec<Cut>,
     drawn: Vec<DrawnStart>,
+    random: Vec<RandomStep>,
     arrangement: Arrangement,
     steps: Vec<Step>,
     /// What the steps give: narrower than `dtype` where the store widens an integer.
@@ -57,6 +65,7 @@ pub(crate) fn fold(column: &str, row: &Layout, transforms: &[Transform]) -> Resu
         axes: (0..row.shape().len()).map(Some).collect(),
         cuts: row.shape().iter().map(|&length| Cut { start: 0, length }).collect(),
         drawn: Vec::new(),
+        random: Vec::new(),
         arrangement: Arrangement::Planar,
         steps: Vec::new(),
         stepped: row.dtype(),
@@ -64,11 +73,13 @@ pub(crate) fn fold(column: &str, row: &Layout, transforms: &[Transform]) -> Resu
         is_tensor: false,
         has_channel_numbers: false,
     };
+    let mut stages = Vec::with_capacity(transforms.len());
     for (index, transform) in transforms.iter().enumerate() {
         let context = || format!("cannot map column '{column}': step {} ({})", index + 1, transform.name());
         chain.take(index, transform).map_err(|error| error.while_doing(&context()))?;
+        stages.push(Stage { name: transform.name(), dtype: chain.dtype, shape: chain.shape.clone() });
     }
-    chain.finish(column, row)
+    chain.finish(column, row, stages)
 }
 
 impl Chain {
@@ -81,7 +92,12 @@ impl Chain {
             Transform::AddChannel => self.add_channel(),
             Transform::SpatialCrop { start, end } => self.add_crop(start, end),
             Transform::CenterSpatialCrop { size } => self.add_center_crop(size),
-            Transform::RandSpatialCrop { size } => self.add_drawn_crop(place as u64, size),
+            Transform::RandSpatialCrop { size } => self.add_drawn_crop((place, transform.name()), size),
+            Transform::CenterCrop { size } => self.add_center_picture(*size),
+            Transform::RandomCrop { size } => self.add_drawn_picture((place, transform.name()), *size),
+            Transform::ScaleIntensityRange { from, to, clip } => {
+                self.add_intensity_range(*from, *to, to.filter(|_| *clip))
+            }
             Transform::Clip { min, max } => self.add_clip(*min, *max),
         }
     }
@@ -318,7 +334,7 @@ impl Chain {
         format!("{:?} {}", self.shape, self.dtype)
     }
 
-    fn finish(self, column: &str, row: &Layout) -> Result<Outcome> {
+    fn finish(self, column: &str, row: &Layout, stages: Vec<Stage>) -> Result<Outcome> {
         let misfit = |why| Error::mismatch(format!("cannot map column '{column}': {why}"));
         Layout::new(self.dtype, ByteOrder::NATIVE, &self.shape, MemoryOrder::C).map_err(misfit)?;
         let region = Region::new(row, &self.cuts, self.drawn).map_err(misfit)?;
@@ -338,7 +354,7 @@ impl Chain {
             arrangement: self.arrangement,
             steps: self.steps,
         };
-        Ok(Outcome { dtype: self.dtype, shape: self.shape, region, pass })
+        Ok(Outcome { dtype: self.dtype, shape: self.shape, region, pass, stages, random: self.random })
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use npyfeed_array::{Buffer, Layout, MemoryOrder};
 use npyfeed_io::{Memory, read_start};
@@ -22,6 +23,10 @@ use crate::open::{OpenOptions, Opened};
 /// A file of at most so many bytes is read for each sample, a larger one is mapped.
 const READ_MAX_BYTES: usize = 1 << 20;
 
+/// A file written less than this before it was read may have been written to while it was. Clocks of file systems
+/// tick every few milliseconds, those of servers go wrong by more.
+const CLOCK_LAG: Duration = Duration::from_secs(2);
+
 /// Files of one sample each, all like the first.
 #[derive(Clone, Debug)]
 pub(crate) struct Files(Arc<Inner>);
@@ -30,6 +35,8 @@ pub(crate) struct Files(Arc<Inner>);
 struct Inner {
     /// What the first is called.
     name: String,
+    /// When they were named, less what the clocks of file systems may lag behind.
+    since: SystemTime,
     paths: Paths,
     /// The header of the first file, as it is written there.
     head: Box<[u8]>,
@@ -77,7 +84,8 @@ impl Files {
         let is_small = head.len() + row.span_bytes() <= READ_MAX_BYTES;
         let way = if is_small { Way::Read } else { Way::Mapped(Kept::default()) };
         let name = array.name().to_owned();
-        Ok(Files(Arc::new(Inner { name, paths, head, row, way })))
+        let since = SystemTime::now() - CLOCK_LAG;
+        Ok(Files(Arc::new(Inner { name, since, paths, head, row, way })))
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -162,9 +170,18 @@ impl Files {
         self.0.paths.get(row)
     }
 
+    /// The elements of the file of row `row`, of which `file` was read by someone who did not hold its size and time
+    /// before and after against each other. `None` if it does not begin as the first one does, or was written to or
+    /// cut short since these files were named: [`with_row`](Files::with_row) has a closer look.
+    pub(crate) fn settled_elements<'a>(&self, row: usize, file: &'a [u8]) -> Option<&'a [u8]> {
+        let found = self.path(row).metadata().ok()?;
+        let is_settled = found.modified().is_ok_and(|modified| modified < self.0.since);
+        self.elements(file).filter(|_| is_settled && found.len() >= self.file_bytes() as u64)
+    }
+
     /// The elements in the first [`file_bytes`](Files::file_bytes) of a file that begins as the first one does;
     /// `None` for all others.
-    pub(crate) fn elements<'a>(&self, file: &'a [u8]) -> Option<&'a [u8]> {
+    fn elements<'a>(&self, file: &'a [u8]) -> Option<&'a [u8]> {
         file.strip_prefix(&*self.0.head)?.get(..self.0.row.span_bytes())
     }
 

@@ -258,7 +258,7 @@ impl Underway {
         let files = column.rows.files().expect("a column of files");
         let start = usize::try_from(wanted.start).expect("within a row, which lies in memory");
         let within = start..start + wanted.len_bytes;
-        if let Some(row) = files.elements(bytes) {
+        if let Some(row) = files.settled_elements(wanted.part, bytes) {
             return self.fill(column, wanted, &row[within], packed);
         }
         let fill = |row: &[u8]| self.fill(column, wanted, &row[within], packed);
