@@ -4,6 +4,8 @@ import glob
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,6 +163,57 @@ def test_a_large_sample_is_cut_for_several_threads(tmp_path: Path) -> None:
     for threads in (1, 4):
         found = [batch.x[0] for batch in nf.Loader(nf.Dataset(x=tmp_path), batch_size=1, threads=threads)]
         np.testing.assert_array_equal(found, expected)
+
+
+def test_a_small_file_is_read_whole_however_many_threads_share_its_batch(tmp_path: Path) -> None:
+    expected = samples(3, (1000, 1000))
+    save_each(tmp_path, expected)
+    dataset = nf.Dataset(x=tmp_path).map(x=T.ToDtype("float64"))
+    for threads in (1, 4):
+        found = [batch.x[0] for batch in nf.Loader(dataset, batch_size=1, threads=threads)]
+        np.testing.assert_array_equal(found, expected.astype("float64"))
+
+
+@pytest.mark.parametrize("size", [40, 120], ids=["read", "mapped"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_of_each_file_the_box_of_a_crop_is_taken(tmp_path: Path, size: int, order: str) -> None:
+    expected = samples(3, (size, size, size))
+    save_each(tmp_path, expected, order=order)
+    crop = T.SpatialCrop(roi_start=(3, 5, 7), roi_end=(23, 26, 29))
+    found = nf.Dataset(x=tmp_path).map(x=[T.AddChannel(), crop])[:].x[:, 0]
+    np.testing.assert_array_equal(found, expected[:, 3:23, 5:26, 7:29])
+
+
+@pytest.mark.parametrize("shape", [(4, 3), LARGE], ids=["read", "mapped"])
+def test_a_forked_child_reads_them_too(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    save_each(tmp_path, samples(2, shape, "float64"))
+    program = f"""
+import os, npyfeed as nf
+dataset = nf.Dataset(x={str(tmp_path)!r})
+before = dataset[:].x.tobytes()
+child = os.fork()
+if child == 0:
+    os._exit(0 if dataset[:].x.tobytes() == before else 3)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's limit of open files")
+def test_too_many_joined_files_name_the_limit(tmp_path: Path) -> None:
+    save_each(tmp_path, np.zeros((60, 3000)))
+    program = f"""
+import resource, npyfeed as nf
+resource.setrlimit(resource.RLIMIT_NOFILE, (50, 50))
+assert len(nf.Dataset(x={str(tmp_path)!r})[:].x) == 60
+try:
+    nf.Dataset(x=nf.rows({str(tmp_path)!r}))
+except OSError as error:
+    assert "ulimit -n" in str(error), error
+else:
+    raise AssertionError("60 files were open at once")
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 def open_files() -> int:
@@ -482,6 +535,40 @@ def test_a_file_that_is_deleted_or_cut_short_in_mid_epoch_is_named(
     os.truncate(paths[30], paths[30].stat().st_size - 1)
     with pytest.raises((OSError, nf.FormatError), match=r"00030\.npy"):
         list(loader)
+
+
+# Another process, until it is killed. It gives each version a time of its own, as in test_changed_files.py.
+SPOILER = """
+import itertools, os, sys
+path = sys.argv[1]
+whole = open(path, "rb").read()
+print("ready", flush=True)
+for n in itertools.count():
+    os.truncate(path, n * 1003 % len(whole))
+    with open(path, "r+b") as file:
+        file.write(whole)
+    os.utime(path, ns=(n, n))
+"""
+
+
+@pytest.mark.parametrize("shape", [(4096,), (900_000,)], ids=["small", "larger"])
+def test_no_sample_has_zeros_for_what_a_file_lost_while_it_was_read(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    (path,) = save_each(tmp_path, np.full((1, *shape), 7, "uint8"))
+    dataset = nf.Dataset(x=[path])
+    command = [sys.executable, "-c", SPOILER, str(path)]
+    errors, end = 0, time.perf_counter() + 1.0
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as spoiler:
+        assert spoiler.stdout is not None
+        spoiler.stdout.readline()
+        while time.perf_counter() < end or not errors:
+            try:
+                assert (dataset[0].x == 7).all()
+            except (OSError, nf.FormatError) as error:
+                assert path.name in str(error)  # noqa: PT017, some of thousands
+                errors += 1
+        spoiler.kill()
 
 
 def test_a_large_file_that_was_written_to_is_an_error_once(tmp_path: Path) -> None:

@@ -5,11 +5,14 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use crate::Mode;
+use crate::file::Stamp;
+
 /// The first `limit_bytes` of the file at `path`, or all it has, in `scratch`, whose memory is used again.
 ///
-/// Three system calls: the file is opened, read and closed. Its size is not asked: whoever knows how many bytes it
-/// should have asks for so many, and sees how many came. Nor is its kind: a pipe gives nothing, and nobody waits for
-/// its writer.
+/// Five system calls: the file is opened, read and closed, and asked before and after reading whether it is the same,
+/// as a file that is cut short meanwhile gives zeros. Whoever knows how many bytes it should have asks for so many, and
+/// sees how many came. Nobody waits for the writer of a pipe.
 ///
 /// ```
 /// let mut scratch = Vec::new();
@@ -19,9 +22,11 @@ use std::path::Path;
 /// ```
 ///
 /// # Errors
-/// The system's own; for a directory it comes when it is read.
+/// The system's own; for a directory it comes when it is read. `StaleNetworkFileHandle` if the file was cut short or
+/// written to while it was read.
 pub fn read_start<'a>(path: &Path, limit_bytes: usize, scratch: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
     let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let opened = Stamp::of(&file.metadata()?);
     if scratch.len() < limit_bytes {
         scratch.resize(limit_bytes, 0);
     }
@@ -34,6 +39,7 @@ pub fn read_start<'a>(path: &Path, limit_bytes: usize, scratch: &'a mut Vec<u8>)
             Err(why) => return Err(why),
         }
     }
+    opened.check(&file, Mode::ReadOnly).map_err(|_| io::ErrorKind::StaleNetworkFileHandle)?;
     Ok(&scratch[..found_bytes])
 }
 

@@ -59,6 +59,7 @@ impl Error {
 
     /// The system refused to open a file, or it is no file.
     pub(crate) fn cannot_open(path: &Path, why: OpenError) -> Error {
+        const TOO_MANY_OPEN: i32 = 24; // EMFILE, on every Unix
         let cure = match &why {
             OpenError::Io(cause) if cause.kind() == std::io::ErrorKind::NotFound && path.starts_with("~") => {
                 " ('~' is not expanded: os.path.expanduser does that)"
@@ -68,6 +69,9 @@ impl Error {
             }
             OpenError::Io(cause) if cause.kind() == std::io::ErrorKind::NotFound && path.is_relative() => {
                 " (a relative path starts at the working directory)"
+            }
+            OpenError::Io(cause) if cause.raw_os_error() == Some(TOO_MANY_OPEN) => {
+                " (a file of more than 16 KiB stays open while it is in use: raise the limit, as 'ulimit -n' does)"
             }
             OpenError::Directory => " (name one of the files inside)",
             OpenError::Io(_) | OpenError::NotRegular => "",
