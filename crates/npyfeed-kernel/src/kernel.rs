@@ -190,6 +190,11 @@ impl Kernel {
         self.pass.arrangement == Arrangement::Planar
     }
 
+    /// Whether a slot is its sample, byte for byte.
+    pub fn copies(&self) -> bool {
+        matches!(self.work, Work::Move(_)) && self.keeps_order() && !self.pass.is_swapped()
+    }
+
     /// The size of an element of the slot.
     pub fn output_item_bytes(&self) -> usize {
         self.pass.output.item_bytes()

@@ -167,6 +167,11 @@ impl ColumnPlan {
         format!("kernel '{kernel}', {row} bytes in, {slot} out{gathered}{stores}")
     }
 
+    /// Whether slots are their samples, byte for byte, and stay in the cache.
+    pub(crate) fn copies(&self) -> bool {
+        self.is_whole && !self.is_streamed && self.kernel.copies()
+    }
+
     /// How much is read of the rows for so many bytes in slots.
     pub(crate) fn source_bytes_of(&self, written_bytes: usize) -> usize {
         (written_bytes as u128 * self.row_bytes as u128)

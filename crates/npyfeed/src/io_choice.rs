@@ -40,6 +40,11 @@ impl Io {
 /// A choice holds for so long.
 const HOLDS: Duration = Duration::from_millis(500);
 
+const SMALL_FILE: &str = "each sample is a small file, opened, read and closed";
+
+/// A small file that takes longer comes from a disk: out of the page cache it takes a tenth of that.
+const SLOW_FILE: Duration = Duration::from_micros(60);
+
 /// With this share of its bytes in the page cache, a file is read through its map: there is nothing to wait for.
 const WARM_SHARE: f64 = 0.95;
 
@@ -147,7 +152,7 @@ impl IoChoice {
 
     fn with_current<R>(&self, tell: impl FnOnce(&Chosen) -> R) -> R {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_fixed = !matches!((self.wish, &self.place), (Io::Auto, Lying::Files(_)));
+        let is_fixed = !matches!((self.wish, &self.place), (Io::Auto, Lying::Files(_) | Lying::SmallFiles));
         if now.looked.is_none_or(|looked| !is_fixed && looked.elapsed() > HOLDS) {
             let (path, why) = self.choose();
             *now = Chosen { path, why, looked: Some(Instant::now()) };
@@ -180,13 +185,25 @@ impl IoChoice {
         }
     }
 
+    /// One by one, which is fastest where the system has them in memory. Whether it has, only trying tells: if it took
+    /// long, [`note_small_files`](IoChoice::note_small_files) says otherwise, for a while.
     fn for_small_files(&self) -> (IoPath, String) {
-        let one_by_one = "each sample is a small file, opened, read and closed";
         match (self.wish, Uring::probe()) {
-            (Io::Map | Io::Pread | Io::Memory, _) => (IoPath::Pread, one_by_one.to_owned()),
-            (Io::Auto | Io::Uring, Ok(())) => (IoPath::Uring, format!("{one_by_one}, many side by side")),
-            (Io::Auto | Io::Uring, Err(refused)) => (IoPath::Pread, format!("{one_by_one}; {refused}")),
+            (Io::Uring, Ok(())) => (IoPath::Uring, format!("{SMALL_FILE}, many at once, as asked for")),
+            (Io::Uring, Err(refused)) => (IoPath::Pread, format!("{SMALL_FILE}; {refused}")),
+            (Io::Auto | Io::Map | Io::Pread | Io::Memory, _) => (IoPath::Pread, SMALL_FILE.to_owned()),
         }
+    }
+
+    /// So many small files were read one by one in this time.
+    pub(crate) fn note_small_files(&self, file_count: usize, elapsed: Duration) {
+        let each = elapsed.checked_div(u32::try_from(file_count).unwrap_or(u32::MAX)).unwrap_or_default();
+        if self.wish != Io::Auto || each < SLOW_FILE || Uring::probe().is_err() {
+            return;
+        }
+        let why = format!("{SMALL_FILE}, many at once: one took {} \u{b5}s", each.as_micros());
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = Chosen { path: IoPath::Uring, why, looked: Some(Instant::now()) };
     }
 }
 

@@ -14,9 +14,12 @@ use crate::plan::Plan;
 use crate::rows::{Files, Rows};
 use crate::stats::{Counters, count, nanoseconds};
 
-/// How many samples ahead of the one being filled the CPU is asked to fetch: enough that small samples,
+/// So many samples ahead of the one being filled the CPU is asked to fetch, at least: enough that small samples,
 /// which take tens of nanoseconds each, have arrived from memory when their turn comes.
 const SAMPLES_AHEAD: usize = 8;
+
+/// Of very small samples, so many bytes ahead.
+const AHEAD_BYTES: usize = 512;
 
 /// What a worker needs to fill pieces of one epoch. Each has its own; what is long is shared.
 #[derive(Clone)]
@@ -151,7 +154,14 @@ pub(crate) fn gather(
             target.gather_from(chosen, |row| joined.row(row), &mut scratch.packed);
             column.rows.check(chosen.rows)
         }
-        Rows::Files(files) => Target { column, portion, slots }.gather_files(chosen, files, scratch),
+        Rows::Files(files) => {
+            let begin = Instant::now();
+            let gathered = Target { column, portion, slots }.gather_files(chosen, files, scratch);
+            if files.are_read() {
+                column.choice.note_small_files(chosen.rows.len(), begin.elapsed());
+            }
+            gathered
+        }
     };
     column.note_mapped(source_bytes);
     gathered.map_err(|error| error.while_doing(&format!("column '{}'", column.name)))
@@ -174,11 +184,26 @@ impl Target<'_> {
             &row(chosen.rows[index])[start..][..span_bytes]
         };
         let slot_bytes = slots.len() / chosen.rows.len();
-        for (index, slot) in slots.chunks_exact_mut(slot_bytes).enumerate() {
-            if index + SAMPLES_AHEAD < chosen.rows.len() {
-                prefetch(source(index + SAMPLES_AHEAD));
+        let ahead = SAMPLES_AHEAD.max(AHEAD_BYTES / slot_bytes);
+        let fetched = |index: usize| {
+            if index + ahead < chosen.rows.len() {
+                prefetch(source(index + ahead));
             }
-            column.fill(source(index), portion, slot, packed);
+            source(index)
+        };
+        match (column.copies(), slot_bytes) {
+            (true, 4) => copy::<4>(slots, fetched),
+            (true, 8) => copy::<8>(slots, fetched),
+            (true, _) => {
+                for (index, slot) in slots.chunks_exact_mut(slot_bytes).enumerate() {
+                    slot.copy_from_slice(fetched(index));
+                }
+            }
+            (false, _) => {
+                for (index, slot) in slots.chunks_exact_mut(slot_bytes).enumerate() {
+                    column.fill(fetched(index), portion, slot, packed);
+                }
+            }
         }
     }
 
@@ -194,6 +219,13 @@ impl Target<'_> {
             files.with_row(chosen.rows[index], file, fill)?;
         }
         Ok(())
+    }
+}
+
+/// Labels and the like: copies of a size that the compiler knows are single instructions.
+fn copy<'a, const BYTES: usize>(slots: &mut [u8], source: impl Fn(usize) -> &'a [u8]) {
+    for (index, slot) in slots.as_chunks_mut::<BYTES>().0.iter_mut().enumerate() {
+        slot.copy_from_slice(source(index));
     }
 }
 
