@@ -72,7 +72,7 @@ class DataLoader(Loader):
         uneven: Literal["pad", "drop"] = "pad",
     ) -> None:
         if seed is None:
-            seed = _drawn_seed() if (shuffle or sampler is not None) and rank is None else 0
+            seed = _drawn_seed() if rank is None else 0
         super().__init__(
             dataset,
             batch_size,

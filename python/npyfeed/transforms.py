@@ -163,8 +163,8 @@ class RandSpatialCrop(Transform):
     """A box of `roi_size`, given as to `CenterSpatialCrop`, at a place drawn for each sample and epoch.
 
     Only its bytes are read. The place depends on the seed, the epoch, the index of the sample in its dataset
-    and the place of the transform in its chain, on nothing else: an image and its mask whose chains begin
-    with the same crop are cropped alike. `Dataset.draw` tells the place. Outside an epoch, as in
+    and how many random transforms stand before it, on nothing else: the first of each column draws the same
+    numbers, so that an image and its mask are cropped alike. `Dataset.draw` tells the place. Outside an epoch, as in
     `dataset[0]`, seed and epoch are 0. With `random_center=False` the box is in the middle. Source:
     `monai.transforms.RandSpatialCrop`, without `random_size`: a batch holds samples of one size.
     """

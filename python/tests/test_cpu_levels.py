@@ -4,7 +4,9 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 # What a child does: an epoch over every dtype and chain, and the digest of all its batches.
@@ -35,15 +37,43 @@ for dtype in "bool u1 i1 <u2 <i2 >i2 <i4 >u4 <i8 <f2 >f2 <f4 >f4 <f8 >f8".split(
             digest.update(str((batch.x.dtype, batch.x.shape)).encode() + batch.x.tobytes())
 print(digest.hexdigest())
 """
+# Every way to the bytes, number of threads, prefetch depth, and an epoch that is gone on with at any batch.
+EVERY_WAY = """
+import hashlib, itertools, sys, numpy as np, npyfeed as nf
+from npyfeed import transforms as T
+dataset = nf.Dataset(image=sys.argv[1] + "/image.npy", volume=sys.argv[1] + "/volume.npy").map(
+    image=[T.ToTensor(), T.Normalize((0.4, 0.5, 0.6), (0.2, 0.3, 0.7))],
+    volume=[T.RandSpatialCrop((5, 6, 7)), T.ToDtype("float32")],
+)
+def digest(batches):
+    digest = hashlib.sha256()
+    for batch in batches:
+        digest.update(batch.image.tobytes() + batch.volume.tobytes())
+    return digest.hexdigest()
+def loader(io, threads, prefetch):
+    return nf.Loader(dataset, 8, shuffle=True, seed=5, io=io, threads=threads, prefetch=prefetch)
+digests = set()
+ways = list(itertools.product(["map", "pread", "uring", "memory"], [1, 2, 5], [1, 8]))
+for way in ways:
+    digests.add(digest(loader(*way)))
+    for stop in range(len(loader(*way)) + 1):
+        first = loader(*way)
+        taken = list(itertools.islice(first, stop))
+        later = loader(*ways[(ways.index(way) + stop) % len(ways)])
+        later.load_state_dict(first.state_dict())
+        rest = later if stop < len(later) else []
+        digests.add(digest(itertools.chain(taken, rest)))
+print(*digests)
+"""
 ERROR = r"cannot choose a kernel for column 'x': NPYFEED_CPU is '(.*)', expected a level .* has \((.*)\)"
 
 
-def child(level: str | None) -> subprocess.CompletedProcess[str]:
+def child(level: str | None, code: str = EPOCH, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "NPYFEED_CPU"}
     if level is not None:
         environment["NPYFEED_CPU"] = level
     return subprocess.run(
-        [sys.executable, "-c", EPOCH], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, *arguments], env=environment, capture_output=True, text=True, check=False
     )
 
 
@@ -66,6 +96,18 @@ def test_a_level_that_is_none_is_an_error_that_names_those_there_are(level: str)
 def test_every_level_gives_the_bytes_of_the_best() -> None:
     levels = error("none")[2].split(", ")
     results = [child(level) for level in [None, *levels]]
+    for result in results:
+        assert result.returncode == 0, result.stderr
+    digests = {result.stdout for result in results}
+    assert len(digests) == 1
+    assert re.fullmatch("[0-9a-f]{64}\n", digests.pop())
+
+
+def test_every_level_way_number_of_threads_and_depth_gives_one_epoch(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "image.npy", rng.integers(0, 256, (60, 33, 31, 3), "uint8"))
+    np.save(tmp_path / "volume.npy", rng.integers(-1000, 1000, (60, 12, 14, 16), "int16"))
+    results = [child(level, EVERY_WAY, str(tmp_path)) for level in error("none")[2].split(", ")]
     for result in results:
         assert result.returncode == 0, result.stderr
     digests = {result.stdout for result in results}

@@ -330,18 +330,25 @@ def test_an_epoch_that_is_resumed_crops_as_if_it_were_not() -> None:
     assert done | rest == epoch_of(dataset, batch_size=6, seed=2, epoch=4)
 
 
-def test_an_image_and_its_mask_are_cropped_alike_and_another_step_is_not() -> None:
+def test_an_image_and_its_mask_are_cropped_alike_whatever_else_is_done_to_each() -> None:
     array = samples((30, 31), "uint8", 10)
     crop = T.RandSpatialCrop((8, 9))
     dataset = nf.Dataset(image=array, mask=array, other=array).map(
-        image=[crop, T.ToDtype("float32")], mask=crop, other=[T.AddChannel(), crop]
+        image=[T.ToDtype("float32"), crop], mask=crop, other=[T.AddChannel(), crop]
     )
     batch = dataset[:]
     np.testing.assert_array_equal(batch.image, batch.mask)
-    assert (batch.mask != batch.other[:, 0]).any()
+    np.testing.assert_array_equal(batch.mask, batch.other[:, 0])
     drawn = dataset.draw(0, 4)
-    assert drawn["image"] == drawn["mask"]
-    assert [draw.step for draw in drawn["other"]] == [2]
+    assert [drawn[name][0].corner for name in ("image", "other")] == [drawn["mask"][0].corner] * 2
+    assert [drawn[name][0].step for name in ("image", "mask", "other")] == [2, 1, 2]
+
+
+def test_the_second_random_transform_of_a_chain_draws_other_numbers() -> None:
+    array = samples((30, 31), "uint8", 10)
+    twice = nf.Dataset(x=array).map(x=[T.RandSpatialCrop((20, 20)), T.RandSpatialCrop((10, 9))])
+    corners = [[draw.corner for draw in twice.draw(0, i)["x"]] for i in range(10)]
+    assert any(first != second for first, second in corners)
 
 
 def test_a_sample_that_comes_twice_is_cropped_at_two_places() -> None:

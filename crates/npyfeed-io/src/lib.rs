@@ -14,7 +14,8 @@
 //! the file that was opened.
 //!
 //! `unsafe` stands in `map.rs` and `memory.rs`, to turn an address into a slice, in `guard/`, to bear SIGBUS, in
-//! `residency.rs`, to ask what is cached, and in `reader/uring/ring.rs`, which lends buffers to the system; SAFETY.md in the repository says what it rests on.
+//! `residency.rs`, to ask what is cached, and in `reader/uring/ring.rs`, which lends buffers to the system;
+//! SAFETY.md in the repository says what it rests on.
 //!
 //! ```
 //! use npyfeed_io::{Memory, Source};

@@ -12,7 +12,7 @@ use crate::key::{Key, Purpose};
 /// use npyfeed_sampler::Draws;
 ///
 /// let epoch = Draws::new(0, 1);
-/// let corner = epoch.of(42, 0).below(0, 161); // sample 42, its first transform, its first number
+/// let corner = epoch.of(42, 0).below(0, 161); // sample 42, its first random transform, its first number
 /// assert!(corner < 161);
 /// assert_eq!(corner, Draws::new(0, 1).of(42, 0).below(0, 161));
 /// ```
@@ -29,7 +29,8 @@ impl Draws {
         Draws(Key::new(seed, epoch, Purpose::Transform))
     }
 
-    /// Those for the sample with this index in its dataset, of the transform at this place in its chain.
+    /// Those for the sample with this index in its dataset, of this random transform of its chain: the first, the
+    /// second and so on. Whatever else stands in the chain does not count.
     pub const fn of(self, sample: u64, transform: u64) -> Draw {
         Draw(self.0.child(sample).child(transform))
     }

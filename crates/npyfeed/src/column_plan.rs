@@ -35,6 +35,8 @@ pub(crate) struct ColumnPlan {
     way: Way,
     /// The elements of a slot that each portion of a sample fills.
     portions: Arc<[Range<usize>]>,
+    /// The size of the column in its files.
+    file_bytes: u64,
     /// Read through the map since its pages were let go.
     mapped_bytes: AtomicU64,
     /// Samples lie together and are not cut.
@@ -70,18 +72,11 @@ impl Way {
 
 /// A part of a sample whose bytes are wanted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unit {
-    portion: usize,
-    strip: usize,
-}
-
-impl Unit {
-    /// All strips of a portion.
-    const ALL: usize = usize::MAX;
-
-    /// A sample that is not cut.
-    #[cfg(test)]
-    pub(crate) const WHOLE: Unit = Unit { portion: 0, strip: 0 };
+pub(crate) enum Unit {
+    /// All that a portion of a slot is filled from.
+    All { portion: usize },
+    /// One strip of it; what lies together is one.
+    Strip { portion: usize, strip: usize },
 }
 
 impl ColumnPlan {
@@ -106,7 +101,9 @@ impl ColumnPlan {
         let is_whole = matches!(way, Way::Whole);
         let portions = std::iter::once(0..pass.element_count()).collect();
         let rows = if io == Io::Memory { column.rows.in_memory()? } else { column.rows.clone() };
-        let (choice, pool) = (IoChoice::new(io, rows.lying()), Pool::new(batch_bytes, kept));
+        let lying = rows.lying();
+        let file_bytes = lying.len_bytes();
+        let (choice, pool) = (IoChoice::new(io, lying), Pool::new(batch_bytes, kept));
         let name = Arc::clone(&column.name);
         Ok(ColumnPlan {
             name,
@@ -117,6 +114,7 @@ impl ColumnPlan {
             kernel,
             way,
             portions,
+            file_bytes,
             mapped_bytes: AtomicU64::new(0),
             is_whole,
             is_streamed,
@@ -198,7 +196,7 @@ impl ColumnPlan {
             Way::Strips(strips) => strips.numbers(&elements),
             Way::Whole | Way::Packed => 0..usize::from(!elements.is_empty()),
         };
-        strips.map(move |strip| (Unit { portion, strip }, self.unit_bytes(strip, &elements)))
+        strips.map(move |strip| (Unit::Strip { portion, strip }, self.unit_bytes(strip, &elements)))
     }
 
     /// As [`units`](ColumnPlan::units), of what is read from files: of a small file, which is read as a whole, all of
@@ -206,7 +204,7 @@ impl ColumnPlan {
     pub(crate) fn wanted_units(&self, portion: usize) -> impl Iterator<Item = (Unit, Range<usize>)> {
         let whole = self.rows.files().is_some() && !self.portions[portion].is_empty();
         let parts = if self.rows.files().is_some() { None } else { Some(self.units(portion)) };
-        let whole = whole.then(|| (Unit { portion, strip: Unit::ALL }, 0..self.span_bytes()));
+        let whole = whole.then(|| (Unit::All { portion }, 0..self.span_bytes()));
         whole.into_iter().chain(parts.into_iter().flatten())
     }
 
@@ -245,10 +243,11 @@ impl ColumnPlan {
 
     /// Fills from the bytes of a unit what it is of in `slot`, which is the portion of a slot that it belongs to.
     pub(crate) fn fill_unit(&self, unit: Unit, source: &[u8], slot: &mut [u8], packed: &mut Vec<u8>) {
-        if unit.strip == Unit::ALL {
-            return self.fill(source, unit.portion, slot, packed);
-        }
-        let elements = self.portions[unit.portion].clone();
+        let (portion, strip) = match unit {
+            Unit::All { portion } => return self.fill(source, portion, slot, packed),
+            Unit::Strip { portion, strip } => (portion, strip),
+        };
+        let elements = self.portions[portion].clone();
         match &self.way {
             Way::Whole if self.is_whole => self.kernel.fill(source, slot),
             Way::Whole if self.kernel.keeps_order() => self.kernel.fill_elements(source, elements, slot),
@@ -257,7 +256,7 @@ impl ColumnPlan {
                 packed.resize(strips.strip.packed_bytes(), 0);
                 pack(&strips.strip, source, packed);
                 let item_bytes = self.kernel.output_item_bytes();
-                let (first, elements) = (elements.start, strips.elements(unit.strip));
+                let (first, elements) = (elements.start, strips.elements(strip));
                 let part =
                     &mut slot[(elements.start - first) * item_bytes..(elements.end - first) * item_bytes];
                 self.kernel.fill_elements(packed, elements, part);
@@ -273,7 +272,7 @@ impl ColumnPlan {
     /// So many bytes were read through the map. Now and then the pages of a large file are let go: they stay in the
     /// system's cache as long as it has room, and no longer count as this process's memory.
     pub(crate) fn note_mapped(&self, read_bytes: usize) {
-        if self.rows.lying().len_bytes() <= *MAPPED_MAX_BYTES {
+        if self.file_bytes <= *MAPPED_MAX_BYTES {
             return;
         }
         let before = self.mapped_bytes.fetch_add(read_bytes as u64, Ordering::Relaxed);

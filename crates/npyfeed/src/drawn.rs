@@ -18,6 +18,9 @@ pub struct Drawn {
 pub(crate) struct RandomStep {
     /// Its place in the chain, counted from 0.
     pub(crate) place: usize,
+    /// How many random transforms stand before it: what draws are keyed by, so that an image and its mask are
+    /// cropped alike whatever else is done to each.
+    pub(crate) number: u64,
     pub(crate) name: &'static str,
     /// Positions to choose from, for each axis that is cropped.
     pub(crate) choices: Box<[u64]>,
@@ -26,7 +29,7 @@ pub(crate) struct RandomStep {
 impl RandomStep {
     /// What it draws for sample `sample`. Moves of a [`Region`](crate::region::Region) are made of the same numbers.
     pub(crate) fn drawn(&self, draws: Draws, sample: u64) -> Drawn {
-        let draw = draws.of(sample, self.place as u64);
+        let draw = draws.of(sample, self.number);
         let corner = (0..).zip(&self.choices).map(|(number, &choices)| draw.below(number, choices)).collect();
         Drawn { step: self.place + 1, transform: self.name, corner }
     }

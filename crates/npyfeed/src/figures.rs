@@ -1,5 +1,11 @@
 //! Numbers as people read them.
 
+/// What part `part` is of `whole`; all of nothing.
+#[expect(clippy::cast_precision_loss, reason = "a share is told to a hundredth")]
+pub(crate) fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
+}
+
 /// `"93 %"` of 0.93.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)

@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use npyfeed_io::ReadFile;
 use npyfeed_io::reader::{IoPath, Uring};
+use npyfeed_io::{Reach, ReadFile};
 
-use crate::figures::{percent, size};
+use crate::figures::{percent, share, size};
 
 /// Which way the bytes of files come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -42,8 +42,10 @@ const HOLDS: Duration = Duration::from_millis(500);
 
 const SMALL_FILE: &str = "each sample is a small file, opened, read and closed";
 
-/// A small file that takes longer comes from a disk: out of the page cache it takes a tenth of that.
+/// A small file that takes longer comes from a disk: out of the page cache it takes a tenth of that, and
+/// [`SLOW_BYTE`] for each byte, which is transformed in that time too.
 const SLOW_FILE: Duration = Duration::from_micros(60);
+const SLOW_BYTE: Duration = Duration::from_nanos(1);
 
 /// With this share of its bytes in the page cache, a file is read through its map: there is nothing to wait for.
 const WARM_SHARE: f64 = 0.95;
@@ -196,9 +198,10 @@ impl IoChoice {
     }
 
     /// So many small files were read one by one in this time.
-    pub(crate) fn note_small_files(&self, file_count: usize, elapsed: Duration) {
+    pub(crate) fn note_small_files(&self, file_count: usize, file_bytes: usize, elapsed: Duration) {
         let each = elapsed.checked_div(u32::try_from(file_count).unwrap_or(u32::MAX)).unwrap_or_default();
-        if self.wish != Io::Auto || each < SLOW_FILE || Uring::probe().is_err() {
+        let slow = SLOW_FILE + SLOW_BYTE * u32::try_from(file_bytes).unwrap_or(u32::MAX);
+        if self.wish != Io::Auto || each < slow || Uring::probe().is_err() {
             return;
         }
         let why = format!("{SMALL_FILE}, many at once: one took {} \u{b5}s", each.as_micros());
@@ -220,6 +223,11 @@ fn by_residency(spans: &[FileSpan]) -> (IoPath, String) {
     if resident >= WARM_SHARE {
         return (IoPath::Map, cached);
     }
+    if let Some(system) =
+        spans.iter().map(|span| span.file.file_system()).find(|system| system.reach == Reach::Network)
+    {
+        return uring_or_pread(spans, &format!("{cached}, which is far away, on {}", system.name));
+    }
     let limit_bytes = npyfeed_io::memory_limit_bytes();
     if share(total_bytes, limit_bytes) <= CACHED_SHARE {
         return (IoPath::Pread, format!("{cached}, which has room for the rest"));
@@ -235,9 +243,4 @@ fn uring_or_pread(spans: &[FileSpan], why: &str) -> (IoPath, String) {
         None | Some(Ok(_)) => (IoPath::Uring, why.to_owned()),
         Some(Err(refused)) => (IoPath::Uring, format!("{why}; through the page cache, {refused}")),
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share is told to a hundredth")]
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
 }

@@ -16,7 +16,7 @@ pub(crate) struct Region {
 /// How far the box is moved along one axis, drawn for each sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DrawnStart {
-    /// The place in its chain of the transform that draws, and which of its numbers this is.
+    /// Which of the random transforms of its chain draws, and which of its numbers this is.
     pub(crate) transform: u64,
     pub(crate) number: u64,
     /// Positions to choose from.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::figures::{percent, rate};
+use crate::figures::{percent, rate, share};
 
 /// Whoever waits less than this share of the time does not wait.
 const HARDLY_WAITS: f64 = 0.05;
@@ -75,11 +75,6 @@ impl Stats {
         };
         format!("{what} at {rate}, the network waits {} of the time: {limit} the limit", percent(waited))
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share is told to a hundredth")]
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 impl Counters {

@@ -160,21 +160,30 @@ pub fn prefetch(sample: &[u8]) {
 /// Asks the CPU to bring all of `bytes` near.
 #[inline(always)]
 pub(crate) fn prefetch_all(bytes: &[u8]) {
-    let (lines, rest) = bytes.as_chunks::<LINE_BYTES>();
-    for line in lines.iter().map(<[u8; LINE_BYTES]>::as_slice).chain([rest]) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a prefetch reads nothing that the program sees and faults on no address.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
-        }
-        #[cfg(target_arch = "aarch64")]
-        // SAFETY: as above; the intrinsic is not stable yet.
-        unsafe {
-            use std::arch::asm;
-            asm!("prfm pldl1keep, [{}]", in(reg) line.as_ptr(), options(nostack, readonly, preserves_flags));
-        }
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        let _: &[u8] = line;
+    for line in bytes.chunks(LINE_BYTES) {
+        prefetch_line(line.as_ptr());
     }
+    // Bytes that do not begin on a line end in one more.
+    if let [_, .., last] = bytes {
+        prefetch_line(last);
+    }
+}
+
+/// Asks the CPU to bring the line at this address near, whatever lies there.
+#[inline(always)]
+pub(crate) fn prefetch_line(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing that the program sees and faults on no address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above; the intrinsic is not stable yet.
+    unsafe {
+        use std::arch::asm;
+        asm!("prfm pldl1keep, [{}]", in(reg) address, options(nostack, readonly, preserves_flags));
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = address;
 }

@@ -175,8 +175,13 @@ pub(super) use vectors::fill;
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod vectors {
+    use super::super::prefetch_line;
     use super::super::vector::Vector;
     use super::{Arrangement, Constants, Planes, Quotient, Stores};
+
+    /// So far ahead of what is computed the CPU is asked to fetch. By itself it follows a sample only to the end
+    /// of a page, 4096 bytes, and waits for memory at the beginning of each.
+    const AHEAD_BYTES: usize = 2048;
 
     /// Fills `slot`, `[channel, pixel]` of f32, from `sample`, u8.
     ///
@@ -232,6 +237,7 @@ mod vectors {
             let lanes = unsafe { Lanes::<V>::of(constants) };
             for pixel in (0..whole).step_by(V::LANES) {
                 let element = channel * pixels + pixel;
+                prefetch_line(sample.as_ptr().wrapping_add(element + AHEAD_BYTES));
                 // SAFETY: `element + LANES` is at most `sample.len()`, and the slot has four bytes an
                 // element; if streaming, `fill` has checked that each plane starts on a whole vector.
                 unsafe {
@@ -255,6 +261,7 @@ mod vectors {
         // SAFETY: the CPU has the instructions of `V`.
         let lanes = unsafe { [0, 1, 2].map(|channel| Lanes::<V>::of(&constants[channel % constants.len()])) };
         for pixel in (0..whole).step_by(V::LANES) {
+            prefetch_line(sample.as_ptr().wrapping_add(3 * pixel + AHEAD_BYTES));
             // SAFETY: pixels `pixel` to `pixel + LANES` are at most `pixels`, three bytes each.
             let x = unsafe { V::widen_3_interleaved(sample.as_ptr().add(3 * pixel)) };
             for channel in 0..3 {

@@ -46,12 +46,13 @@ impl Chain {
             let positions = (self.shape[axis] - length + 1) as u64;
             choices.push(positions);
             if positions > 1 {
-                let (transform, axis) = (place as u64, self.source_axis(axis)?);
+                let (transform, axis) = (self.random.len() as u64, self.source_axis(axis)?);
                 self.drawn.push(DrawnStart { transform, number, choices: positions, axis });
             }
             self.cut(axis, 0, length)?;
         }
-        self.random.push(RandomStep { place, name, choices: choices.into() });
+        let number = self.random.len() as u64;
+        self.random.push(RandomStep { place, number, name, choices: choices.into() });
         Ok(())
     }
 

@@ -158,7 +158,7 @@ pub(crate) fn gather(
             let begin = Instant::now();
             let gathered = Target { column, portion, slots }.gather_files(chosen, files, scratch);
             if files.are_read() {
-                column.choice.note_small_files(chosen.rows.len(), begin.elapsed());
+                column.choice.note_small_files(chosen.rows.len(), files.file_bytes(), begin.elapsed());
             }
             gathered
         }

@@ -4,7 +4,7 @@
 //!
 //! 1. **Order.** Batches come out in the order of the plan, whatever the number of workers. What is in
 //!    them depends on the plan, the seed and the position of the first alone. They are numbered from there.
-//! 2. **Bound.** At most `plan.prefetch` batches are being filled or wait to be taken. A worker with
+//! 2. **Bound.** At most `plan.prefetch.most` batches are being filled or wait to be taken. A worker with
 //!    nothing to do sleeps, until three quarters of them are left.
 //! 3. **Sharing.** A batch is cut into pieces, of several samples or of a part of one; each is filled by one
 //!    worker, and the batch is ready when all are. So one large batch occupies all workers, and the first comes as soon as it can.
@@ -167,13 +167,16 @@ fn next_filled(
     reading: &mut Reading,
     batch: &mut Option<u64>,
 ) -> Option<(Piece, Result<()>)> {
-    while reading.has_room() {
+    while reading.has_room() && !reading.has_finished() {
         let piece = if reading.is_idle() { Some(queue.take_piece()?) } else { queue.try_piece() };
         let Some(piece) = piece else { break };
         *batch = Some(piece.batch());
         if let Some(done) = filler.fill(piece, reading) {
             return Some(done);
         }
+    }
+    if queue.is_stopped() {
+        return None; // the reader takes back what is underway
     }
     Some(reading.next_done())
 }

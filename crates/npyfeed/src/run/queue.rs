@@ -265,6 +265,11 @@ impl Queue {
         }
     }
 
+    /// Whether the workers are sent home.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.lock().is_stopped
+    }
+
     /// Sends the workers home.
     pub(super) fn stop(&self) {
         let mut state = self.lock();

@@ -104,6 +104,11 @@ impl Reading {
         self.wanted_bytes < WINDOW_BYTES && self.unsent.is_empty()
     }
 
+    /// Whether a piece waits to be given back.
+    pub(super) fn has_finished(&self) -> bool {
+        !self.finished.is_empty()
+    }
+
     /// The first of the batches that pieces on their way are of.
     pub(super) fn first_batch(&self) -> Option<u64> {
         let underway = self.pieces.iter().map(|(_, underway)| underway);
@@ -111,7 +116,8 @@ impl Reading {
     }
 
     /// Takes on a piece of which these columns are read from their files; `place_of` says in which file of
-    /// a column, and where in it, what is taken of a sample of the piece begins. Gives the piece back if nothing is to be read.
+    /// a column, and where in it, what is taken of a sample of the piece begins. Gives the piece back if nothing is to
+    /// be read.
     pub(super) fn take_on(
         &mut self,
         piece: Piece,
@@ -325,7 +331,7 @@ mod tests {
     use super::*;
 
     fn wanted(column: usize, start: u64, len_bytes: usize) -> Wanted {
-        Wanted { column, part: 0, start, len_bytes, piece: 0, sample: 0, unit: Unit::WHOLE }
+        Wanted { column, part: 0, start, len_bytes, piece: 0, sample: 0, unit: Unit::All { portion: 0 } }
     }
 
     #[test]
