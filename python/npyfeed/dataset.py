@@ -74,7 +74,8 @@ class Dataset:
     A pickle of it, as `multiprocessing` makes one for a child process, carries the paths of its columns,
     their transforms and which samples are picked. Whoever unpickles opens the files again, and gets an
     `OSError` if one was written to or replaced since. Of a column that was given as an ndarray it carries the
-    data, for want of a path; one of an `Array` in memory is refused.
+    data, for want of a path; one of an `Array` in memory is refused. Of columns of several files, their names
+    are looked up again: another number of samples is an `OSError`, other contents are not noticed.
 
     Raises:
         FileNotFoundError, PermissionError, IsADirectoryError, OSError: a file cannot be opened; a pattern
@@ -251,12 +252,12 @@ class Dataset:
     def __reduce__(self) -> tuple[Any, ...]:
         made = self._made
         if made.folder is not None:
-            return _folder_again, (made.folder, made.chains, self._native.rows())
+            return _folder_again, (made.folder, made.chains, self._native.rows(), self._native.row_count())
         columns = [
             (name, made.given[name] if name in made.given else self._native.array(place))
             for place, name in enumerate(self._spec)
         ]
-        return _made_again, (columns, made.chains, self._native.rows())
+        return _made_again, (columns, made.chains, self._native.rows(), self._native.row_count())
 
     def __repr__(self) -> str:
         columns = ", ".join(f"{name}: {spec.dtype} {list(spec.shape)}" for name, spec in self._spec.items())
@@ -302,21 +303,28 @@ def _made_again(
     columns: list[tuple[str, ColumnSource]],
     chains: dict[str, tuple[Transform, ...]],
     rows: "np.ndarray[Any, np.dtype[np.uint64]] | None",
+    row_count: int,
 ) -> Dataset:
     """A dataset out of its pickle."""
-    return _picked(Dataset(**dict(columns)).map(**chains), rows)
+    return _picked(Dataset(**dict(columns)).map(**chains), rows, row_count)
 
 
 def _folder_again(
     folder: str,
     chains: dict[str, tuple[Transform, ...]],
     rows: "np.ndarray[Any, np.dtype[np.uint64]] | None",
+    row_count: int,
 ) -> Dataset:
     """A dataset of a folder out of its pickle."""
-    return _picked(Dataset.from_folder(folder).map(**chains), rows)
+    return _picked(Dataset.from_folder(folder).map(**chains), rows, row_count)
 
 
-def _picked(dataset: Dataset, rows: "np.ndarray[Any, np.dtype[np.uint64]] | None") -> Dataset:
+def _picked(dataset: Dataset, rows: "np.ndarray[Any, np.dtype[np.uint64]] | None", row_count: int) -> Dataset:
+    if len(dataset) != row_count:
+        raise OSError(
+            f"cannot make the dataset again: expected {row_count} samples in its files, found "
+            f"{len(dataset)}; files were added or removed since"
+        )
     return dataset if rows is None else dataset.select(rows)
 
 

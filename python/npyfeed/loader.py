@@ -91,7 +91,8 @@ class Loader:
         dataset: what to go through.
         batch_size: samples in a batch.
         shuffle: whether each epoch is an exact shuffle of all samples, or the dataset's order.
-        seed: what the shuffle is drawn from. The same seed gives the same bytes, whatever the threads.
+        seed: what orders and random transforms are drawn from. The same seed gives the same bytes, whatever
+            the threads.
         drop_last: whether a last batch with fewer samples is left out.
         threads: worker threads; `None`: one for each processor this process may use.
         prefetch: batches filled ahead; `None`: 4, and more if the loop has to wait for them, as many as fit

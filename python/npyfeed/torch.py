@@ -28,7 +28,7 @@ class DataLoader(Loader):
         shuffle: whether each epoch is an exact shuffle of all samples.
         num_workers: worker threads, not processes; 0: one for each processor this process may use.
         drop_last: whether a last batch with fewer samples is left out.
-        seed: what the shuffle is drawn from; `None`: drawn from torch's generator, so that
+        seed: what orders and random transforms are drawn from; `None`: drawn from torch's generator, so that
             `torch.manual_seed` settles it, as it does for torch's own loader; with `rank`, 0, as torch's
             `DistributedSampler` has it, since all ranks need the same.
         prefetch: batches filled ahead; `None`: 4, and more if the loop has to wait for them, as many as fit
@@ -72,7 +72,8 @@ class DataLoader(Loader):
         uneven: Literal["pad", "drop"] = "pad",
     ) -> None:
         if seed is None:
-            seed = _drawn_seed() if rank is None else 0
+            is_random = shuffle or sampler is not None or _draws(dataset)
+            seed = _drawn_seed() if is_random and rank is None else 0
         super().__init__(
             dataset,
             batch_size,
@@ -115,6 +116,11 @@ def _tensor(array: "np.ndarray[Any, Any]", dtype: str) -> torch.Tensor:
     """The array as a tensor of the dtype of this name; what NumPy lacks has come as its bits."""
     tensor = torch.from_numpy(array)
     return tensor.view(getattr(torch, dtype)) if dtype in _native.NUMPY_LACKS else tensor
+
+
+def _draws(dataset: object) -> bool:
+    """Whether transforms of the dataset draw random numbers."""
+    return isinstance(dataset, Dataset) and len(dataset) > 0 and any(dataset.draw(0, 0).values())
 
 
 def _drawn_seed() -> int:

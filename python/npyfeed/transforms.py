@@ -164,9 +164,9 @@ class RandSpatialCrop(Transform):
 
     Only its bytes are read. The place depends on the seed, the epoch, the index of the sample in its dataset
     and how many random transforms stand before it, on nothing else: the first of each column draws the same
-    numbers, so that an image and its mask are cropped alike. `Dataset.draw` tells the place. Outside an epoch, as in
-    `dataset[0]`, seed and epoch are 0. With `random_center=False` the box is in the middle. Source:
-    `monai.transforms.RandSpatialCrop`, without `random_size`: a batch holds samples of one size.
+    numbers, so that an image and its mask are cropped alike. `Dataset.draw` tells the place. Outside an
+    epoch, as in `dataset[0]`, seed and epoch are 0. With `random_center=False` the box is in the middle.
+    Source: `monai.transforms.RandSpatialCrop`, without `random_size`: a batch holds samples of one size.
     """
 
     roi_size: int | tuple[int, ...]

@@ -16,6 +16,7 @@ from torchvision.datasets import DatasetFolder
 
 import npyfeed as nf
 from npyfeed import transforms as T
+from npyfeed.loader import Io
 from npyfeed.torch import DataLoader
 
 VALID = Path(__file__).resolve().parents[2] / "testdata/valid"
@@ -136,22 +137,26 @@ def test_they_are_mapped_selected_split_and_handed_to_torch(folder: Path) -> Non
     assert sorted(seen) == list(range(30))
 
 
+@pytest.mark.parametrize("io", ["auto", "map", "pread", "uring", "memory"])
 @pytest.mark.parametrize("shape", [(4, 3), LARGE], ids=["read", "mapped"])
-def test_epochs_are_the_same_whatever_the_threads_and_the_prefetch(
-    tmp_path: Path, shape: tuple[int, ...]
+def test_epochs_are_the_same_whatever_the_threads_the_prefetch_and_the_way(
+    tmp_path: Path, shape: tuple[int, ...], io: Io
 ) -> None:
     expected = samples(12, shape, "float64")
-    save_each(tmp_path, expected)
+    hour_ago = time.time() - 3600
+    for number, path in enumerate(save_each(tmp_path, expected)):
+        if number % 3:
+            os.utime(path, (hour_ago, hour_ago))  # the others may have been written to while they are read
     dataset = nf.Dataset(x=tmp_path, y=np.arange(12)).map(x=T.ToDtype("float32"))
     epochs = []
     for threads in (1, 2, 5):
         for prefetch in (1, 8):
             loader = nf.Loader(
-                dataset, batch_size=5, shuffle=True, seed=3, threads=threads, prefetch=prefetch
+                dataset, batch_size=5, shuffle=True, seed=3, threads=threads, prefetch=prefetch, io=io
             )
             epochs.append([(batch.x.tobytes(), batch.y.tobytes()) for batch in loader])
     assert all(epoch == epochs[0] for epoch in epochs)
-    (batch,) = nf.Loader(dataset, batch_size=12)
+    (batch,) = nf.Loader(dataset, batch_size=12, io=io)
     np.testing.assert_array_equal(batch.x, expected.astype("float32"))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import npyfeed as nf
+from npyfeed.loader import Io
 
 LARGE = (600, 601)  # of float64: 2.9 MB, which is mapped
 
@@ -95,12 +96,13 @@ def test_the_first_file_is_checked_when_the_dataset_is_made(
         ("nothing.npy", nf.FormatError, "cut short"),
     ],
 )
+@pytest.mark.parametrize("io", ["auto", "pread", "uring"])
 def test_the_others_are_checked_in_place_of_their_batch(
-    oddities: Path, name: str, error: type[Exception], message: str
+    oddities: Path, name: str, error: type[Exception], message: str, io: Io
 ) -> None:
     assert oddities.is_dir()
     dataset = nf.Dataset(x=["a.npy", "a.npy", name])
-    batches: Iterator[Any] = iter(nf.Loader(dataset, batch_size=2, threads=1))
+    batches: Iterator[Any] = iter(nf.Loader(dataset, batch_size=2, threads=1, io=io))
     assert next(batches).x.tolist() == [[0, 1, 2], [0, 1, 2]]
     with pytest.raises(error, match=f"column 'x': .*{message}"):
         next(batches)

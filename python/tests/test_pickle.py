@@ -328,3 +328,30 @@ def test_torchs_own_loader_takes_a_dataset_to_its_worker_processes(dataset: nf.D
         np.testing.assert_array_equal(mine.label, torchs.label.numpy())
         count += 1
     assert count == 6
+
+
+def test_columns_of_several_files_are_looked_up_again_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        np.save(tmp_path / f"{number}.npy", np.full((4, 3), number, "uint8"))
+        (tmp_path / f"class{number % 2}").mkdir(exist_ok=True)
+        np.save(tmp_path / f"class{number % 2}" / f"{number}.npy", np.full((4, 3), number, "uint8"))
+    monkeypatch.chdir(tmp_path)
+    made: list[nf.Dataset] = [
+        nf.Dataset(x="[0-9].npy"),
+        nf.Dataset(x=["5.npy", "0.npy", "2.npy"]),
+        nf.Dataset(x=nf.rows([tmp_path / "1.npy", tmp_path / "4.npy"])),
+        nf.Dataset.from_folder(tmp_path).select([5, 1]),
+    ]
+    pickles = [pickle.dumps(dataset.map(**{dataset.columns[0]: T.ToDtype("float32")})) for dataset in made]
+    monkeypatch.chdir("/")
+    for dataset, pickled in zip(made, pickles, strict=True):
+        loaded = pickle.loads(pickled)
+        assert loaded.spec[loaded.columns[0]].dtype == "float32"
+        for found, expected in zip(loaded[:], dataset[:], strict=True):
+            np.testing.assert_array_equal(found, expected)
+    assert pickle.loads(pickles[3]).classes == ["class0", "class1"]
+    np.save(tmp_path / "7.npy", np.zeros((4, 3), "uint8"))
+    with pytest.raises(OSError, match="expected 6 samples in its files, found 7"):
+        pickle.loads(pickles[0])

@@ -97,6 +97,17 @@ def test_a_seed_of_its_own_leaves_torchs_generator_alone() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_random_crops_follow_torchs_seed_without_a_shuffle_too() -> None:
+    dataset = nf.Dataset(x=np.arange(4000).reshape(40, 10, 10)).map(x=T.RandSpatialCrop((3, 3)))
+
+    def epoch(seed: int) -> list[list[int]]:
+        torch.manual_seed(seed)
+        return [batch.x.flatten().tolist() for batch in DataLoader(dataset, 8)]
+
+    assert epoch(1) == epoch(1)
+    assert epoch(1) != epoch(2)
+
+
 def test_epochs_differ_and_can_be_chosen() -> None:
     loader = DataLoader(nf.Dataset(x=np.arange(100)), 10, shuffle=True, seed=0)
     epochs = [torch.cat([batch.x for batch in loader]).tolist() for _ in range(3)]

@@ -123,6 +123,11 @@ impl PyDataset {
         Ok(array.map(|array| PyArray::new(array.clone())))
     }
 
+    /// The number of rows there are to choose from.
+    fn row_count(&self) -> u64 {
+        self.dataset.row_count()
+    }
+
     /// Of each sample, the row it is. `None`: all rows, in their order.
     fn rows<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyArray1<u64>>> {
         self.dataset.rows().map(|rows| PyArray1::from_slice(py, rows))

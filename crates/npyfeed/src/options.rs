@@ -97,7 +97,7 @@ impl LoaderBuilder {
         self
     }
 
-    /// What the shuffle is drawn from. The same seed gives the same bytes, on any machine.
+    /// What orders and random transforms are drawn from. The same seed gives the same bytes, on any machine.
     pub fn seed(mut self, seed: u64) -> LoaderBuilder {
         self.options.seed = seed;
         self

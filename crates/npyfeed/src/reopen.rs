@@ -207,6 +207,11 @@ impl Dataset {
         self.columns().iter().map(|column| (&*column.name, column.rows.array()))
     }
 
+    /// The number of rows of its columns, of which the samples are some.
+    pub fn row_count(&self) -> u64 {
+        self.columns().first().map_or(0, |column| column.rows.count())
+    }
+
     /// Of each sample, the row it is. `None` if they are all rows in their order.
     pub fn rows(&self) -> Option<&[u64]> {
         match self.selection() {

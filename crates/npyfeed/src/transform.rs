@@ -32,7 +32,7 @@ pub enum Transform {
     },
     /// A new first axis of length 1: `[height, width]` to `[1, height, width]`.
     ///
-    /// Source: `monai.transforms.AddChannel`.
+    /// Source: `monai.transforms.EnsureChannelFirst(channel_dim="no_channel")`.
     AddChannel,
     /// The box from `start` to `end`, which it does not contain: along the last axes, one number for each.
     /// Only its bytes are read.

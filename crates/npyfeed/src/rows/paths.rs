@@ -61,7 +61,10 @@ impl Paths {
         Ok(paths.sorted())
     }
 
+    /// Adds a path, from the root on: its file is opened later, when the working directory may be another.
     pub(crate) fn push(&mut self, path: &Path) {
+        let absolute = std::path::absolute(path);
+        let path = absolute.as_deref().unwrap_or(path);
         self.text.extend_from_slice(path.as_os_str().as_bytes());
         self.ends.push(self.text.len());
     }
@@ -123,7 +126,7 @@ mod tests {
 
     #[test]
     fn paths_come_back_as_they_were_put_in_and_sorted_by_their_characters() {
-        let names = ["b", "", "a/é.npy", "a/z.npy", "a/😀", "a/\u{ffff}", "a", "b"];
+        let names = ["/b", "/", "/a/é.npy", "/a/z.npy", "/a/😀", "/a/\u{ffff}", "/a", "/b"];
         let paths: Paths = names.iter().collect();
         assert_eq!(paths.iter().collect::<Vec<_>>(), names.map(Path::new));
         let mut expected: Vec<&str> = names.into();
@@ -133,6 +136,12 @@ mod tests {
             paths.sorted().iter().collect::<Vec<_>>(),
             expected.iter().map(Path::new).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn a_relative_path_stays_where_it_was_when_the_working_directory_changes() {
+        let paths: Paths = ["a/../b.npy"].iter().collect();
+        assert_eq!(paths.get(0), std::env::current_dir().unwrap().join("a/../b.npy"));
     }
 
     #[test]
