@@ -26,8 +26,8 @@ FILE_BYTES = 256 << 20
 BATCH_MAX_BYTES = 1 << 30
 ROUNDS = 3
 SECONDS = 0.4
-# As many buffers as a loader of large batches has. To touch new memory for the first time takes longer than to
-# fill it, in a virtual machine a hundred times longer: that is a loader's beginning, and not its rate.
+# As many buffers as a loader of large batches has. To touch new memory for the first time takes longer than
+# to fill it, in a virtual machine a hundred times longer: that is a loader's beginning, and not its rate.
 POOL_BATCHES = 8
 
 Cell = tuple[int, int, int]

@@ -75,7 +75,7 @@ class Dataset:
     their transforms and which samples are picked. Whoever unpickles opens the files again, and gets an
     `OSError` if one was written to or replaced since. Of a column that was given as an ndarray it carries the
     data, for want of a path; one of an `Array` in memory is refused. Of columns of several files, their names
-    are looked up again: another number of samples is an `OSError`, other contents are not noticed.
+    are looked up again: others are an `OSError`, other contents are not noticed.
 
     Raises:
         FileNotFoundError, PermissionError, IsADirectoryError, OSError: a file cannot be opened; a pattern
@@ -252,12 +252,12 @@ class Dataset:
     def __reduce__(self) -> tuple[Any, ...]:
         made = self._made
         if made.folder is not None:
-            return _folder_again, (made.folder, made.chains, self._native.rows(), self._native.row_count())
+            return _folder_again, (made.folder, made.chains, self._native.rows(), self._native.names_mark())
         columns = [
             (name, made.given[name] if name in made.given else self._native.array(place))
             for place, name in enumerate(self._spec)
         ]
-        return _made_again, (columns, made.chains, self._native.rows(), self._native.row_count())
+        return _made_again, (columns, made.chains, self._native.rows(), self._native.names_mark())
 
     def __repr__(self) -> str:
         columns = ", ".join(f"{name}: {spec.dtype} {list(spec.shape)}" for name, spec in self._spec.items())
@@ -303,27 +303,29 @@ def _made_again(
     columns: list[tuple[str, ColumnSource]],
     chains: dict[str, tuple[Transform, ...]],
     rows: "np.ndarray[Any, np.dtype[np.uint64]] | None",
-    row_count: int,
+    names_mark: int,
 ) -> Dataset:
     """A dataset out of its pickle."""
-    return _picked(Dataset(**dict(columns)).map(**chains), rows, row_count)
+    return _picked(Dataset(**dict(columns)).map(**chains), rows, names_mark)
 
 
 def _folder_again(
     folder: str,
     chains: dict[str, tuple[Transform, ...]],
     rows: "np.ndarray[Any, np.dtype[np.uint64]] | None",
-    row_count: int,
+    names_mark: int,
 ) -> Dataset:
     """A dataset of a folder out of its pickle."""
-    return _picked(Dataset.from_folder(folder).map(**chains), rows, row_count)
+    return _picked(Dataset.from_folder(folder).map(**chains), rows, names_mark)
 
 
-def _picked(dataset: Dataset, rows: "np.ndarray[Any, np.dtype[np.uint64]] | None", row_count: int) -> Dataset:
-    if len(dataset) != row_count:
+def _picked(
+    dataset: Dataset, rows: "np.ndarray[Any, np.dtype[np.uint64]] | None", names_mark: int
+) -> Dataset:
+    if dataset._native.names_mark() != names_mark:  # noqa: SLF001, as above
         raise OSError(
-            f"cannot make the dataset again: expected {row_count} samples in its files, found "
-            f"{len(dataset)}; files were added or removed since"
+            f"cannot make the dataset again: expected {names_mark >> 32} samples of the same names, found "
+            f"{len(dataset)}, or other names; files were added, removed or renamed since"
         )
     return dataset if rows is None else dataset.select(rows)
 

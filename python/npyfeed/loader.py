@@ -25,7 +25,7 @@ Python program sees. Behind each clause: the test that holds it, in `python/test
    `test_life_cycle.py::test_a_forked_process_makes_a_loader_over_its_parents_dataset`)
 7. Spawn, forkserver and pickling. A pickle carries paths, options and where the loop stands, never elements
    of a file; the loader made of it has threads of its own and gives the same bytes. A file that is another
-   by then is an `OSError`. (`test_pickle.py`)
+   by then is an `OSError`; of columns of several files, another number or other names. (`test_pickle.py`)
 8. The interpreter's exit, with epochs running and batches alive anywhere, neither hangs nor crashes, and
    the exit code is the program's. (`test_life_cycle.py::test_the_interpreter_ends_with_loaders_running`)
 9. Ctrl-C is answered within 100 ms while a batch is waited for, a member inflated, an array copied or

@@ -285,7 +285,7 @@ def test_files_of_a_folder_are_cropped_as_rows_of_an_array_are(tmp_path: Path) -
         np.save(tmp_path / f"{index:03d}.npy", sample)
     dataset = nf.Dataset(x=f"{tmp_path}/*.npy", index=np.arange(40)).map(x=T.RandSpatialCrop(SIZE))
     expected = {i: cropped(dataset, (5, 2, i), array, SIZE).tobytes() for i in range(40)}
-    for io in ("map", "pread", "auto"):
+    for io in ("map", "pread", "auto", "uring", "memory"):
         assert epoch_of(dataset, batch_size=7, seed=5, epoch=2, io=io) == expected
 
 

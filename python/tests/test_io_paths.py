@@ -154,8 +154,58 @@ def test_an_unknown_way_is_refused(dataset: nf.Dataset) -> None:
         nf.Loader(dataset, 16, io="mmap")  # type: ignore[arg-type]
 
 
-def test_leaving_in_mid_epoch_takes_reads_back(dataset: nf.Dataset) -> None:
+def test_leaving_in_mid_epoch_leaves_no_descriptor_behind(dataset: nf.Dataset) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(50):
         next(iter(nf.Loader(dataset, 4, io="uring")))
     assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
+
+
+@pytest.mark.parametrize("io", IO_PATHS)
+def test_rows_that_lie_apart_come_on_every_way(tmp_path: Path, io: Io) -> None:
+    rng = np.random.default_rng(2)
+    images = rng.integers(0, 256, (40, 6, 7, 3), "uint8")
+    records = np.zeros(40, [("x", "<f4", (5, 4)), ("y", "u1", (3,)), ("z", ">i2")])
+    records["x"] = rng.standard_normal((40, 5, 4))
+    records["z"] = np.arange(40)
+    np.save(tmp_path / "records.npy", records)
+    (tmp_path / "each").mkdir()
+    for number, image in enumerate(images):
+        np.save(tmp_path / "each" / f"{number:02d}.npy", np.asfortranarray(image))
+    np.save(tmp_path / "a.npy", images[:25])
+    np.savez(tmp_path / "b.npz", x=images[25:])
+    dataset = nf.Dataset(
+        x=tmp_path / "records.npy:x",
+        z=f"{tmp_path}/records.npy:z",
+        each=tmp_path / "each",
+        joined=nf.rows([tmp_path / "a.npy", f"{tmp_path}/b.npz:x"]),
+        transposed=images.transpose(0, 3, 2, 1),
+        steps=images[:, :, ::2],
+        place=np.arange(40),
+    )
+    expected = {"x": records["x"], "z": records["z"], "each": images, "joined": images}
+    expected |= {"transposed": images.transpose(0, 3, 2, 1), "steps": images[:, :, ::2]}
+    for batch in nf.Loader(dataset, 7, shuffle=True, io=io):
+        for name, array in expected.items():
+            np.testing.assert_array_equal(getattr(batch, name), array[batch.place], name)
+
+
+@pytest.mark.parametrize("io", ["auto", "pread", "uring"])
+def test_rows_spread_over_a_large_file_are_not_read_with_all_between(tmp_path: Path, io: Io) -> None:
+    array = np.asfortranarray(np.arange(4_000_000, dtype="float32").reshape(200_000, 20))
+    np.save(tmp_path / "x.npy", array)
+    loader = nf.Loader(nf.Dataset(x=tmp_path / "x.npy", place=np.arange(200_000)), 1000, shuffle=True, io=io)
+    batch = next(iter(loader))
+    np.testing.assert_array_equal(batch.x, array[batch.place])
+    assert "map: what is taken of a sample lies spread over the file" in loader.explain()
+
+
+def test_io_uring_is_used_where_the_system_lets_us(dataset: nf.Dataset) -> None:
+    loader = nf.Loader(dataset, 16, io="uring")
+    list(loader)
+    told = [line.strip() for line in loader.explain().splitlines() if "as asked for" in line]
+    refused = [line for line in told if line.startswith("pread: as asked for; ")]
+    if refused:
+        pytest.skip(refused[0])
+    assert told
+    assert all(line.startswith("uring: as asked for") for line in told), told

@@ -352,3 +352,29 @@ def test_threads_use_arrays_archives_and_loaders_while_others_close_them(tmp_pat
         for thread in threads:
             thread.join(60)
         assert not wrong
+
+
+FORKED_WHILE_WAITING = """
+import os, signal, sys, threading, time, numpy as np, npyfeed as nf
+from npyfeed import transforms as T
+# A sample takes about a second: there and back between dtypes, which no loop of ours does fast.
+casts = [T.ToDtype("float64"), T.ToDtype("float16")] * 8
+x = np.zeros((4, 32 << 20), "float32")
+epoch = iter(nf.Loader(nf.Dataset(x=x).map(x=casts), 1, threads=1, prefetch=1))
+waiter = threading.Thread(target=next, args=(epoch,), daemon=True)
+waiter.start()
+time.sleep(0.1)
+if not (child := os.fork()):
+    signal.alarm(20)
+    try: next(epoch)
+    except RuntimeError: os._exit(7)
+    os._exit(1)
+was_waiting = waiter.is_alive()
+print(os.waitpid(child, 0)[1] >> 8, was_waiting, flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.slow
+def test_a_forked_child_is_told_while_a_thread_of_its_parent_waits_for_a_batch() -> None:
+    assert run_python(FORKED_WHILE_WAITING).stdout.split() == ["7", "True"]

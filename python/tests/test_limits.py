@@ -27,15 +27,18 @@ def own_bytes():
     with open("/proc/self/smaps_rollup") as file:
         rows = dict(line.split(":") for line in file if line.startswith("Private_Dirty"))
     return 1024 * int(rows["Private_Dirty"].split()[0])
+def mapped_bytes():
+    with open("/proc/self/status") as file:
+        return 1024 * int(next(line for line in file if line.startswith("RssFile")).split()[1])
 loader = nf.Loader(nf.Dataset(x=sys.argv[1]), 64, shuffle=True, seed=1, io=sys.argv[2])
-before, most, seen = own_bytes(), 0, []
+before, most, mapped, seen = own_bytes(), 0, 0, []
 for number, batch in enumerate(loader):
     seen.append(batch.x[:, :8].copy().view("<u8"))
     if number % 16 == 0:
-        most = max(most, own_bytes() - before)
+        most, mapped = max(most, own_bytes() - before), max(mapped, mapped_bytes())
 seen = np.concatenate(seen).ravel()
 assert not batch.x[:, 8:].any()
-print(len(seen), bool((np.sort(seen) == np.arange(len(seen))).all()), most)
+print(len(seen), bool((np.sort(seen) == np.arange(len(seen))).all()), most, mapped)
 print(loader.explain(), file=sys.stderr)
 """
 
@@ -52,14 +55,16 @@ def sparse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path.unlink()
 
 
-def run_epoch(path: Path, io: str, limit: "contextlib.AbstractContextManager[object]") -> tuple[str, int]:
+def run_epoch(
+    path: Path, io: str, limit: "contextlib.AbstractContextManager[object]"
+) -> tuple[str, int, int]:
     with limit:
         done = subprocess.run(
             [sys.executable, "-c", EPOCH, path, io], capture_output=True, text=True, timeout=300, check=False
         )
     assert done.returncode == 0, done.stderr[-3000:]
-    *counted, most = done.stdout.split()
-    return " ".join(counted), int(most)
+    *counted, most, mapped = done.stdout.split()
+    return " ".join(counted), int(most), int(mapped)
 
 
 @contextlib.contextmanager
@@ -94,9 +99,11 @@ BOUND_BYTES = 6 * 64 * SAMPLE_BYTES + (64 << 20)
 @pytest.mark.slow
 @pytest.mark.parametrize("io", ["auto", "map"])
 def test_a_file_of_32_gb_is_shuffled_by_a_process_that_may_have_2_gb(sparse: Path, io: str) -> None:
-    counted, most = run_epoch(sparse, io, private_memory(LIMIT_BYTES))
+    counted, most, mapped = run_epoch(sparse, io, private_memory(LIMIT_BYTES))
     assert counted == f"{SAMPLES} True"
     assert most < BOUND_BYTES
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert mapped < memory_bytes / 8 + GIGABYTE  # of the file, an eighth of the memory is resident at most
 
 
 @pytest.mark.slow
@@ -105,7 +112,7 @@ def test_a_file_of_32_gb_is_shuffled_in_a_cgroup_of_2_gb(sparse: Path) -> None:
         pytest.skip(
             f"no cgroup of memory can be made: {CGROUP} is not ours to write (version 1 is looked for)"
         )
-    counted, most = run_epoch(sparse, "auto", cgroup(LIMIT_BYTES))
+    counted, most, _ = run_epoch(sparse, "auto", cgroup(LIMIT_BYTES))
     assert counted == f"{SAMPLES} True"
     assert most < BOUND_BYTES
 

@@ -6,6 +6,7 @@ import mmap
 import multiprocessing
 import os
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -246,7 +247,8 @@ def test_a_loader_goes_on_where_it_was_pickled(dataset: nf.Dataset) -> None:
         next(epoch), next(epoch)
         other = again(loader)
         assert other.state_dict() == loader.state_dict()
-        assert repr(other) == repr(loader)
+        grown = re.compile(r"prefetch=\d+")  # as many as have proved to be needed
+        assert grown.sub("", repr(other)) == grown.sub("", repr(loader))
         assert (other.batch_size, other.drop_last) == (7, False)
         rest = list(epoch)
         others = list(other)
@@ -341,7 +343,8 @@ def test_columns_of_several_files_are_looked_up_again_by_name(
     made: list[nf.Dataset] = [
         nf.Dataset(x="[0-9].npy"),
         nf.Dataset(x=["5.npy", "0.npy", "2.npy"]),
-        nf.Dataset(x=nf.rows([tmp_path / "1.npy", tmp_path / "4.npy"])),
+        nf.Dataset(x=nf.rows(["1.npy", "4.npy"])),
+        nf.Dataset(x=nf.rows("[34].npy")),
         nf.Dataset.from_folder(tmp_path).select([5, 1]),
     ]
     pickles = [pickle.dumps(dataset.map(**{dataset.columns[0]: T.ToDtype("float32")})) for dataset in made]
@@ -351,7 +354,7 @@ def test_columns_of_several_files_are_looked_up_again_by_name(
         assert loaded.spec[loaded.columns[0]].dtype == "float32"
         for found, expected in zip(loaded[:], dataset[:], strict=True):
             np.testing.assert_array_equal(found, expected)
-    assert pickle.loads(pickles[3]).classes == ["class0", "class1"]
-    np.save(tmp_path / "7.npy", np.zeros((4, 3), "uint8"))
-    with pytest.raises(OSError, match="expected 6 samples in its files, found 7"):
+    assert pickle.loads(pickles[4]).classes == ["class0", "class1"]
+    (tmp_path / "3.npy").rename(tmp_path / "8.npy")
+    with pytest.raises(OSError, match="expected 6 samples of the same names, found 6, or other names"):
         pickle.loads(pickles[0])

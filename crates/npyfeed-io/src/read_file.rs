@@ -101,7 +101,12 @@ impl ReadFile {
     /// # Errors
     /// [`NoDirect`]: a file system without it, as tmpfs was until Linux 6.6; no `/proc`; no Linux.
     pub fn direct(&self) -> Result<&DirectFile, &NoDirect> {
-        self.direct.get_or_init(|| DirectFile::of(self.file())).as_ref()
+        if self.direct.get().is_none() {
+            // Not within the cell: who is forked while someone else asks would wait for ever. Two may ask at once, and
+            // one answer is thrown away.
+            drop(self.direct.set(DirectFile::of(self.file())));
+        }
+        self.direct.get_or_init(|| Err(NoDirect("it is not known".to_owned()))).as_ref()
     }
 
     /// How many of the bytes `range` the system has in memory, in whole pages. `None` if it does not say, as to those

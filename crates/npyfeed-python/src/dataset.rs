@@ -123,9 +123,9 @@ impl PyDataset {
         Ok(array.map(|array| PyArray::new(array.clone())))
     }
 
-    /// The number of rows there are to choose from.
-    fn row_count(&self) -> u64 {
-        self.dataset.row_count()
+    /// What tells the files of its columns from others.
+    fn names_mark(&self) -> u64 {
+        self.dataset.names_mark()
     }
 
     /// Of each sample, the row it is. `None`: all rows, in their order.

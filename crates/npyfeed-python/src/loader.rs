@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use npyfeed::{Epoch, Io, Loader, Next, Position, State, Uneven};
+use npyfeed::{Epoch, Home, Io, Loader, Next, Position, State, Uneven};
 use numpy::PyArrayDescr;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -54,7 +54,8 @@ impl PyLoader {
         // Draws without replacement are sorted here.
         let epoch = py.detach(|| self.loader.begin_epoch()).map_err(|error| to_python(py, error))?;
         let descrs = self.loader.spec().iter().map(|column| Ok(descr::of_dtype(py, column.dtype)?.unbind()));
-        Ok(PyEpoch { turns: Turns::new(epoch), descrs: descrs.collect::<PyResult<_>>()? })
+        let descrs = descrs.collect::<PyResult<_>>()?;
+        Ok(PyEpoch { turns: Turns::new(epoch), home: Home::here(), descrs })
     }
 
     fn __len__(&self) -> PyResult<usize> {
@@ -134,6 +135,8 @@ impl PyLoader {
 #[pyclass(frozen, name = "Epoch", module = "npyfeed._native")]
 pub(crate) struct PyEpoch {
     turns: Turns<Epoch>,
+    /// Where it was begun: in a process forked from there, whoever has the turn may not have followed.
+    home: Home,
     descrs: Vec<Py<PyArrayDescr>>,
 }
 
@@ -144,6 +147,7 @@ impl PyEpoch {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        self.home.check().map_err(|error| to_python(py, error))?;
         // A batch that is ready is taken without letting go of the interpreter, which would cost more.
         let mut turn = self.turns.take(Duration::ZERO);
         let mut next = next_within(&mut turn, Duration::ZERO);

@@ -1,6 +1,6 @@
 //! `npyfeed.rows`: the rows of several files, one after the other; and lists of paths.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use npyfeed::FileSet;
 use pyo3::prelude::*;
@@ -22,10 +22,22 @@ impl PyRows {
         Ok(format!("npyfeed.rows({})", self.given.bind(py).repr()?))
     }
 
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Py<PyAny>,))> {
+    /// With paths from the root on: the working directory of whoever unpickles it does not matter.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyAny>,))> {
         let rows = py.import("npyfeed._native")?.getattr("rows")?;
-        Ok((rows, (self.given.clone_ref(py),)))
+        let files = match &self.files {
+            FileSet::Matching(path) => absolute(path)?.into_pyobject(py)?.into_any(),
+            FileSet::Listed(paths) => {
+                let paths = paths.iter().map(|path| absolute(path)).collect::<PyResult<Vec<_>>>()?;
+                PyTuple::new(py, paths)?.into_any()
+            }
+        };
+        Ok((rows, (files,)))
     }
+}
+
+fn absolute(path: &Path) -> PyResult<PathBuf> {
+    Ok(std::path::absolute(path)?)
 }
 
 /// The rows of several files, one after the other, as a column of `npyfeed.Dataset`: each row is a sample.

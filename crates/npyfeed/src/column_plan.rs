@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, OnceLock};
 
 use npyfeed_kernel::{Kernel, Stores, pack};
 
 use crate::dataset::{Column, kernel_for};
 use crate::error::{Error, Result};
 use crate::figures::grouped;
-use crate::io_choice::{Io, IoChoice};
+use crate::io_choice::{Io, IoChoice, Lying};
 use crate::pool::Pool;
 use crate::region::Region;
 use crate::rows::Rows;
@@ -21,7 +21,21 @@ const STREAMING_MIN_BYTES: usize = 4 << 20;
 
 /// Of each column, so much is resident through its map at most, but for what was read meanwhile: an eighth of the
 /// memory that this process may use.
-static MAPPED_MAX_BYTES: LazyLock<u64> = LazyLock::new(|| npyfeed_io::memory_limit_bytes() / 8);
+fn mapped_max_bytes() -> u64 {
+    static ANSWER: OnceLock<u64> = OnceLock::new();
+    // Asked twice at worst: who is forked while someone else asks waits for nobody.
+    ANSWER.get().copied().unwrap_or_else(|| {
+        let bytes = npyfeed_io::memory_limit_bytes() / 8;
+        let _first = ANSWER.set(bytes);
+        bytes
+    })
+}
+
+/// A page that is touched for the first time brings its neighbours along.
+const FAULT_BYTES: usize = 64 << 10;
+
+/// What is read at once for one sample may span this much, if little of it is the sample's.
+const SPAN_MAX_BYTES: usize = 1 << 20;
 
 /// One column: where its rows are, what is done with them, where the results go.
 #[derive(Debug)]
@@ -68,6 +82,16 @@ impl Way {
             Way::Packed
         }
     }
+
+    /// Whether what is wanted at once for a sample lies spread over much more than itself.
+    fn is_scattered(&self, region: &Region) -> bool {
+        let grid = match self {
+            Way::Whole => return false,
+            Way::Strips(strips) => &strips.strip,
+            Way::Packed => region.row.grid(),
+        };
+        grid.span_bytes() > SPAN_MAX_BYTES && grid.span_bytes() / 4 > grid.packed_bytes()
+    }
 }
 
 /// A part of a sample whose bytes are wanted together.
@@ -82,6 +106,7 @@ pub(crate) enum Unit {
 impl ColumnPlan {
     /// Chooses the kernel for batches of `batch_size`, of which the pool keeps `kept` buffers.
     pub(crate) fn new(column: &Column, batch_size: usize, kept: usize, io: Io) -> Result<ColumnPlan> {
+        let column = if io == Io::Memory { &column.in_memory()? } else { column };
         let pass = &column.outcome.pass;
         let (row_bytes, slot_bytes) = (pass.source_bytes(), pass.output_bytes());
         let batch_bytes = slot_bytes.checked_mul(batch_size).ok_or_else(|| {
@@ -100,9 +125,12 @@ impl ColumnPlan {
         let way = Way::of(&region, &kernel);
         let is_whole = matches!(way, Way::Whole);
         let portions = std::iter::once(0..pass.element_count()).collect();
-        let rows = if io == Io::Memory { column.rows.in_memory()? } else { column.rows.clone() };
-        let lying = rows.lying();
-        let file_bytes = lying.len_bytes();
+        let rows = column.rows.clone();
+        let file_bytes = match rows.files() {
+            Some(files) if !files.are_read() => rows.count().saturating_mul(files.file_bytes() as u64),
+            Some(_) | None => rows.lying().len_bytes(),
+        };
+        let lying = if way.is_scattered(&region) { Lying::Scattered } else { rows.lying() };
         let (choice, pool) = (IoChoice::new(io, lying), Pool::new(batch_bytes, kept));
         let name = Arc::clone(&column.name);
         Ok(ColumnPlan {
@@ -269,14 +297,15 @@ impl ColumnPlan {
         }
     }
 
-    /// So many bytes were read through the map. Now and then the pages of a large file are let go: they stay in the
+    /// So many samples were read through the map. Now and then the pages of a large file are let go: they stay in the
     /// system's cache as long as it has room, and no longer count as this process's memory.
-    pub(crate) fn note_mapped(&self, read_bytes: usize) {
-        if self.file_bytes <= *MAPPED_MAX_BYTES {
+    pub(crate) fn note_mapped(&self, sample_count: usize) {
+        if self.file_bytes <= mapped_max_bytes() {
             return;
         }
-        let before = self.mapped_bytes.fetch_add(read_bytes as u64, Ordering::Relaxed);
-        if before + read_bytes as u64 > *MAPPED_MAX_BYTES {
+        let read_bytes = (sample_count * self.row_bytes.max(FAULT_BYTES)) as u64;
+        let before = self.mapped_bytes.fetch_add(read_bytes, Ordering::Relaxed);
+        if before + read_bytes > mapped_max_bytes() {
             self.mapped_bytes.store(0, Ordering::Relaxed);
             self.rows.forget_resident();
         }

@@ -238,6 +238,14 @@ impl Column {
         Ok(Column { name: name.into(), rows, transforms, outcome, kernel })
     }
 
+    /// The same column over rows in memory of their own, which may lie in another order.
+    ///
+    /// # Errors
+    /// As [`Array::copied`].
+    pub(crate) fn in_memory(&self) -> Result<Column> {
+        Column::new(&self.name, self.rows.in_memory()?, self.transforms.clone())
+    }
+
     fn spec(&self) -> ColumnSpec {
         ColumnSpec {
             name: Arc::clone(&self.name),

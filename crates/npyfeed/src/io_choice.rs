@@ -2,10 +2,11 @@
 //! epochs run, since what lies in the system's page cache changes.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use npyfeed_io::reader::{IoPath, Uring};
+use npyfeed_io::reader::{IoPath, Refused, Uring};
 use npyfeed_io::{Reach, ReadFile};
 
 use crate::figures::{percent, share, size};
@@ -45,7 +46,7 @@ const SMALL_FILE: &str = "each sample is a small file, opened, read and closed";
 /// A small file that takes longer comes from a disk: out of the page cache it takes a tenth of that, and
 /// [`SLOW_BYTE`] for each byte, which is transformed in that time too.
 const SLOW_FILE: Duration = Duration::from_micros(60);
-const SLOW_BYTE: Duration = Duration::from_nanos(1);
+const SLOW_BYTE: Duration = Duration::from_nanos(4);
 
 /// With this share of its bytes in the page cache, a file is read through its map: there is nothing to wait for.
 const WARM_SHARE: f64 = 0.95;
@@ -59,6 +60,10 @@ pub(crate) struct IoChoice {
     wish: Io,
     place: Lying,
     now: Mutex<Chosen>,
+    /// Pieces of small files in a row that took long.
+    slow_pieces: AtomicU32,
+    /// Why no ring could be made after all.
+    refused: OnceLock<Refused>,
 }
 
 /// Where the bytes of a column lie.
@@ -68,6 +73,9 @@ pub(crate) enum Lying {
     Memory,
     /// In a map whose pages someone may have written to: its file may say something else.
     Map,
+    /// In a map too: what is wanted of a file lies spread over so much of it that reading all in between takes more
+    /// memory and time than it saves, as a row of an array in Fortran order does.
+    Scattered,
     /// In some bytes of each of these files.
     Files(Arc<[FileSpan]>),
     /// Each row in a file of its own, which is opened, read and closed.
@@ -92,7 +100,9 @@ impl Lying {
             in_memory &= matches!(part, Lying::Memory);
             match part {
                 Lying::Files(files) => spans.extend_from_slice(&files),
-                Lying::Memory | Lying::Map | Lying::SmallFiles | Lying::LargeFiles => in_files = false,
+                Lying::Memory | Lying::Map | Lying::Scattered | Lying::SmallFiles | Lying::LargeFiles => {
+                    in_files = false;
+                }
             }
         }
         match (in_files, in_memory) {
@@ -105,7 +115,7 @@ impl Lying {
     /// Bytes in files, from the first to the last of each.
     pub(crate) fn len_bytes(&self) -> u64 {
         match self {
-            Lying::Memory | Lying::Map | Lying::SmallFiles | Lying::LargeFiles => 0,
+            Lying::Memory | Lying::Map | Lying::Scattered | Lying::SmallFiles | Lying::LargeFiles => 0,
             Lying::Files(spans) => spans.iter().map(|span| span.bytes.end - span.bytes.start).sum(),
         }
     }
@@ -122,24 +132,41 @@ impl IoChoice {
     pub(crate) fn new(wish: Io, place: Lying) -> IoChoice {
         let place = if wish == Io::Memory { Lying::Memory } else { place };
         let now = Chosen { path: IoPath::Map, why: String::new(), looked: None };
-        IoChoice { wish, place, now: Mutex::new(now) }
+        IoChoice {
+            wish,
+            place,
+            now: Mutex::new(now),
+            refused: OnceLock::new(),
+            slow_pieces: AtomicU32::new(0),
+        }
     }
 
     /// The files that they may be read from; none if they are not to be.
     pub(crate) fn files(&self) -> &[FileSpan] {
         match &self.place {
             Lying::Files(spans) => spans,
-            Lying::Memory | Lying::Map | Lying::SmallFiles | Lying::LargeFiles => &[],
+            Lying::Memory | Lying::Map | Lying::Scattered | Lying::SmallFiles | Lying::LargeFiles => &[],
         }
     }
 
     /// Whether the bytes are to be read from their file now: they do not lie where a kernel can take them.
     pub(crate) fn is_read(&self) -> bool {
         match &self.place {
-            Lying::Memory | Lying::Map | Lying::LargeFiles => false,
+            Lying::Memory | Lying::Map | Lying::Scattered | Lying::LargeFiles => false,
             Lying::Files(spans) => !spans.is_empty() && matches!(self.path(), IoPath::Pread | IoPath::Uring),
             Lying::SmallFiles => self.path() == IoPath::Uring,
         }
+    }
+
+    /// No ring could be made: it is not asked for again.
+    pub(crate) fn refuse(&self, why: Refused) {
+        // The first reason is as good as the second.
+        drop(self.refused.set(why));
+        self.now.lock().unwrap_or_else(PoisonError::into_inner).looked = None;
+    }
+
+    fn ring(&self) -> Result<(), Refused> {
+        self.refused.get().map_or_else(Uring::probe, |why| Err(why.clone()))
     }
 
     /// The way that the bytes come now.
@@ -149,7 +176,14 @@ impl IoChoice {
 
     /// The way that the bytes come now, and why, for people.
     pub(crate) fn told(&self) -> String {
-        self.with_current(|chosen| format!("{}: {}", chosen.path.name(), chosen.why))
+        // A child that was forked while a worker held the lock waits for nobody.
+        match self.now.try_lock() {
+            Ok(now) => {
+                drop(now);
+                self.with_current(|chosen| format!("{}: {}", chosen.path.name(), chosen.why))
+            }
+            Err(_) => "being chosen".to_owned(),
+        }
     }
 
     fn with_current<R>(&self, tell: impl FnOnce(&Chosen) -> R) -> R {
@@ -173,6 +207,11 @@ impl IoChoice {
                     "a column of an open array, which may have been written to in memory; give its path";
                 return (IoPath::Map, why.to_owned());
             }
+            Lying::Scattered => {
+                let why =
+                    "what is taken of a sample lies spread over the file; a copy in C order would be read";
+                return (IoPath::Map, why.to_owned());
+            }
             Lying::SmallFiles => return self.for_small_files(),
             Lying::LargeFiles => {
                 return (IoPath::Map, "each sample is a file, mapped; those used last stay open".to_owned());
@@ -180,17 +219,17 @@ impl IoChoice {
             Lying::Files(spans) => spans,
         };
         match self.wish {
-            Io::Auto => by_residency(spans),
+            Io::Auto => self.by_residency(spans),
             Io::Map | Io::Memory => (IoPath::Map, "as asked for".to_owned()),
             Io::Pread => (IoPath::Pread, "as asked for".to_owned()),
-            Io::Uring => uring_or_pread(spans, "as asked for"),
+            Io::Uring => self.uring_or_pread(spans, "as asked for"),
         }
     }
 
     /// One by one, which is fastest where the system has them in memory. Whether it has, only trying tells: if it took
     /// long, [`note_small_files`](IoChoice::note_small_files) says otherwise, for a while.
     fn for_small_files(&self) -> (IoPath, String) {
-        match (self.wish, Uring::probe()) {
+        match (self.wish, self.ring()) {
             (Io::Uring, Ok(())) => (IoPath::Uring, format!("{SMALL_FILE}, many at once, as asked for")),
             (Io::Uring, Err(refused)) => (IoPath::Pread, format!("{SMALL_FILE}; {refused}")),
             (Io::Auto | Io::Map | Io::Pread | Io::Memory, _) => (IoPath::Pread, SMALL_FILE.to_owned()),
@@ -201,46 +240,53 @@ impl IoChoice {
     pub(crate) fn note_small_files(&self, file_count: usize, file_bytes: usize, elapsed: Duration) {
         let each = elapsed.checked_div(u32::try_from(file_count).unwrap_or(u32::MAX)).unwrap_or_default();
         let slow = SLOW_FILE + SLOW_BYTE * u32::try_from(file_bytes).unwrap_or(u32::MAX);
-        if self.wish != Io::Auto || each < slow || Uring::probe().is_err() {
+        if self.wish != Io::Auto || each < slow {
+            return self.slow_pieces.store(0, Ordering::Relaxed);
+        }
+        // Once, it may be a thread that had to wait for a processor.
+        if self.slow_pieces.fetch_add(1, Ordering::Relaxed) == 0 || self.ring().is_err() {
             return;
         }
         let why = format!("{SMALL_FILE}, many at once: one took {} \u{b5}s", each.as_micros());
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         *now = Chosen { path: IoPath::Uring, why, looked: Some(Instant::now()) };
     }
-}
 
-/// Through the map what lies in memory already; else the way that the disk is fastest.
-fn by_residency(spans: &[FileSpan]) -> (IoPath, String) {
-    let total_bytes = spans.iter().map(|span| span.bytes.end - span.bytes.start).sum();
-    let resident_bytes: Option<u64> =
-        spans.iter().map(|span| span.file.resident_bytes(span.bytes.clone())).sum();
-    let Some(resident_bytes) = resident_bytes else {
-        return (IoPath::Map, "the system does not say what of it lies in the page cache".to_owned());
-    };
-    let resident = share(resident_bytes, total_bytes);
-    let cached = format!("{} of its {} lie in the page cache", percent(resident), size(total_bytes));
-    if resident >= WARM_SHARE {
-        return (IoPath::Map, cached);
+    /// Through the map what lies in memory already; else the way that the disk is fastest.
+    fn by_residency(&self, spans: &[FileSpan]) -> (IoPath, String) {
+        let total_bytes = spans.iter().map(|span| span.bytes.end - span.bytes.start).sum();
+        let resident_bytes: Option<u64> =
+            spans.iter().map(|span| span.file.resident_bytes(span.bytes.clone())).sum();
+        let Some(resident_bytes) = resident_bytes else {
+            return (IoPath::Map, "the system does not say what of it lies in the page cache".to_owned());
+        };
+        let resident = share(resident_bytes, total_bytes);
+        let cached = format!("{} of its {} lie in the page cache", percent(resident), size(total_bytes));
+        if resident >= WARM_SHARE {
+            return (IoPath::Map, cached);
+        }
+        if let Some(system) =
+            spans.iter().map(|span| span.file.file_system()).find(|system| system.reach == Reach::Network)
+        {
+            return self.uring_or_pread(spans, &format!("{cached}, which is far away, on {}", system.name));
+        }
+        let limit_bytes = npyfeed_io::memory_limit_bytes();
+        if share(total_bytes, limit_bytes) <= CACHED_SHARE {
+            return (IoPath::Pread, format!("{cached}, which has room for the rest"));
+        }
+        self.uring_or_pread(
+            spans,
+            &format!("{cached}, and memory of {} has no room for all", size(limit_bytes)),
+        )
     }
-    if let Some(system) =
-        spans.iter().map(|span| span.file.file_system()).find(|system| system.reach == Reach::Network)
-    {
-        return uring_or_pread(spans, &format!("{cached}, which is far away, on {}", system.name));
-    }
-    let limit_bytes = npyfeed_io::memory_limit_bytes();
-    if share(total_bytes, limit_bytes) <= CACHED_SHARE {
-        return (IoPath::Pread, format!("{cached}, which has room for the rest"));
-    }
-    uring_or_pread(spans, &format!("{cached}, and memory of {} has no room for all", size(limit_bytes)))
-}
 
-fn uring_or_pread(spans: &[FileSpan], why: &str) -> (IoPath, String) {
-    if let Err(refused) = Uring::probe() {
-        return (IoPath::Pread, format!("{why}; {refused}"));
-    }
-    match spans.first().map(|span| span.file.direct()) {
-        None | Some(Ok(_)) => (IoPath::Uring, why.to_owned()),
-        Some(Err(refused)) => (IoPath::Uring, format!("{why}; through the page cache, {refused}")),
+    fn uring_or_pread(&self, spans: &[FileSpan], why: &str) -> (IoPath, String) {
+        if let Err(refused) = self.ring() {
+            return (IoPath::Pread, format!("{why}; {refused}"));
+        }
+        match spans.first().map(|span| span.file.direct()) {
+            None | Some(Ok(_)) => (IoPath::Uring, why.to_owned()),
+            Some(Err(refused)) => (IoPath::Uring, format!("{why}; through the page cache, {refused}")),
+        }
     }
 }

@@ -96,7 +96,7 @@ pub use options::LoaderBuilder;
 pub use reopen::{Reopening, Step};
 pub use report::{ColumnReport, Passes, PlanReport, Reads, Stage};
 pub use rows::FileSet;
-pub use run::Next;
+pub use run::{Home, Next};
 pub use sample_element::SampleElement;
 pub use save::save;
 pub use save_npz::{Compression, NpzWriter, save_npz};

@@ -207,9 +207,16 @@ impl Dataset {
         self.columns().iter().map(|column| (&*column.name, column.rows.array()))
     }
 
-    /// The number of rows of its columns, of which the samples are some.
-    pub fn row_count(&self) -> u64 {
-        self.columns().first().map_or(0, |column| column.rows.count())
+    /// What tells the files of its columns from others: their number of rows, and a checksum of the names of files
+    /// that are one sample each. Not of what is in them.
+    pub fn names_mark(&self) -> u64 {
+        let mut names = flate2::Crc::new();
+        self.columns()
+            .iter()
+            .filter_map(|column| column.rows.files())
+            .for_each(|files| files.mark(&mut names));
+        let rows = self.columns().first().map_or(0, |column| column.rows.count());
+        (rows << 32) | u64::from(names.sum())
     }
 
     /// Of each sample, the row it is. `None` if they are all rows in their order.

@@ -25,8 +25,8 @@
 //!    with a [`Source`], whoever has read asks [`ReadFile::check`] afterwards, once for many reads.
 //! 6. **Progress.** What was submitted is underway at the latest when `next` waits, and an error of the system ends
 //!    that wait too. Interrupted and short reads are gone on with.
-//! 7. **Drop** takes requests underway back, and waits for those that the system no longer gives back: it is writing
-//!    to our memory.
+//! 7. **Drop** waits for the requests underway: the system is writing to our memory. They are no more than the depth of
+//!    the reader, 16 MiB as a rule.
 //! 8. **Fork.** A child may go on with its copy of a reader: it does not touch what belongs to its parent, and is
 //!    answered by `pread`. What the child drops of it, it leaks.
 

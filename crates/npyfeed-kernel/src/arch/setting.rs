@@ -17,10 +17,12 @@ pub struct CpuError {
 /// The level asked for, `None` if none is; read once, so that all kernels of a process are of one level.
 pub(super) fn read() -> &'static Result<Option<Cpu>, CpuError> {
     static SETTING: OnceLock<Result<Option<Cpu>, CpuError>> = OnceLock::new();
-    SETTING.get_or_init(|| match std::env::var_os(VARIABLE) {
-        None => Ok(None),
-        Some(found) => parse(&found.to_string_lossy()).map(Some),
-    })
+    if SETTING.get().is_none() {
+        // Not within the cell: who is forked while someone else asks would wait for ever.
+        let found = std::env::var_os(VARIABLE).map(|found| parse(&found.to_string_lossy()));
+        drop(SETTING.set(found.transpose()));
+    }
+    SETTING.get_or_init(|| Ok(None))
 }
 
 fn parse(found: &str) -> Result<Cpu, CpuError> {

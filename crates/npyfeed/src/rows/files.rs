@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use npyfeed_array::{Buffer, Layout, MemoryOrder};
-use npyfeed_io::{Memory, read_start};
+use npyfeed_io::{Memory, Mode, read_start};
 use npyfeed_npy::MAX_AXES;
 
 use super::alike::check_alike;
@@ -119,6 +119,14 @@ impl Files {
         &self.0.row
     }
 
+    /// Has what was read through maps no longer count as this process's memory.
+    pub(super) fn forget_resident(&self) {
+        match &self.0.way {
+            Way::Read => {}
+            Way::Mapped(kept) => kept.forget_resident(),
+        }
+    }
+
     /// Whether each sample is read as a whole.
     pub(crate) fn are_read(&self) -> bool {
         match self.0.way {
@@ -154,6 +162,14 @@ impl Files {
                 take(array.bytes());
                 array.check().inspect_err(|_| kept.forget(row))
             }
+        }
+    }
+
+    /// Adds the names of the files to a checksum, and not where their folder lies.
+    pub(crate) fn mark(&self, names: &mut flate2::Crc) {
+        for path in self.0.paths.iter() {
+            names.update(path.file_name().map_or(b"", |name| name.as_encoded_bytes()));
+            names.update(&[0]);
         }
     }
 
@@ -212,7 +228,7 @@ impl Files {
 
 /// Opens an .npy file that is one sample.
 fn open_one(path: &Path) -> Result<Array> {
-    match OpenOptions::new().open(path)? {
+    match OpenOptions::new().mode(Mode::ReadOnly).open(path)? {
         Opened::Array(array) => Ok(array),
         Opened::Archive(_) => Err(refuse_archive(path)),
     }

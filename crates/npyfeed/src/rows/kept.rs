@@ -44,6 +44,13 @@ impl Kept {
         drop(forgotten);
     }
 
+    /// Has what was read of all of them no longer count as this process's memory.
+    pub(super) fn forget_resident(&self) {
+        if let Some(recent) = self.lock() {
+            recent.iter().for_each(|(_, array)| array.forget_resident());
+        }
+    }
+
     fn lock(&self) -> Option<MutexGuard<'_, Recent>> {
         match self.0.try_lock() {
             Ok(recent) => Some(recent),

@@ -202,8 +202,7 @@ impl Rows {
         match self {
             Rows::Array(array) => array.forget_resident(),
             Rows::Joined(joined) => joined.forget_resident(),
-            // Few are mapped at a time.
-            Rows::Files(_) => {}
+            Rows::Files(files) => files.forget_resident(),
         }
     }
 

@@ -139,7 +139,6 @@ pub(crate) fn gather(
     if slots.is_empty() {
         return Ok(());
     }
-    let source_bytes = column.source_bytes_of(slots.len());
     let gathered = match &column.rows {
         Rows::Array(array) => {
             let (bytes, row_stride_bytes) = (array.bytes(), array.grid().row_stride_bytes());
@@ -163,7 +162,7 @@ pub(crate) fn gather(
             gathered
         }
     };
-    column.note_mapped(source_bytes);
+    column.note_mapped(chosen.rows.len());
     gathered.map_err(|error| error.while_doing(&format!("column '{}'", column.name)))
 }
 

@@ -7,14 +7,16 @@
 //! 2. **Bound.** At most `plan.prefetch.most` batches are being filled or wait to be taken. A worker with
 //!    nothing to do sleeps, until three quarters of them are left.
 //! 3. **Sharing.** A batch is cut into pieces, of several samples or of a part of one; each is filled by one
-//!    worker, and the batch is ready when all are. So one large batch occupies all workers, and the first comes as soon as it can.
+//!    worker, and the batch is ready when all are. So one large batch occupies all workers, and the first comes
+//!    as soon as it can. Of what has to be read from files a worker has many pieces on their way at once.
 //! 4. **Failure.** An error or a panic while filling batch *k* is given to the consumer in place of
 //!    batch *k*, after the batches before it. It ends the epoch. Nothing is lost in silence. Each piece is
 //!    checked after it was filled: a batch that comes out was read whole from the files that were opened,
 //!    none of them cut short or written to before its last byte was read.
 //! 5. **End.** After the last batch, or an error, the consumer is told so at every call.
 //! 6. **Drop**, at any moment: workers stop after the piece they are in, about 2 MB or a 64th of a sample,
-//!    whichever is more, and are joined. Batches that the consumer holds stay valid.
+//!    whichever is more, or until the reads underway are done, up to 16 MB each, and are joined. Batches that the
+//!    consumer holds stay valid.
 //! 7. **Fork.** Threads do not follow into a child process, and a lock may have been copied while one
 //!    of them held it. So in a child, loaders and their epochs refuse, and `drop` waits for nobody. A
 //!    dataset has neither threads nor locks: a child makes its own loader over it.
@@ -65,13 +67,19 @@ pub(crate) struct Run {
     home: Home,
 }
 
-/// The process that something belongs to.
+/// The process that something belongs to: after a fork, a child has a copy of it, and none of its threads.
+///
+/// ```
+/// let home = npyfeed::Home::here();
+/// home.check()?; // an error in a process forked from this one
+/// # Ok::<(), npyfeed::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Home(u32);
+pub struct Home(u32);
 
 impl Home {
     /// This process.
-    pub(crate) fn here() -> Home {
+    pub fn here() -> Home {
         Home(std::process::id())
     }
 
@@ -79,9 +87,11 @@ impl Home {
         self.0 == std::process::id()
     }
 
+    /// Whether this process is the one that it belongs to.
+    ///
     /// # Errors
-    /// [`ErrorKind::Closed`] in a process that was forked from the one it belongs to.
-    pub(crate) fn check(self) -> Result<()> {
+    /// [`ErrorKind::Closed`] in a process that was forked from that.
+    pub fn check(self) -> Result<()> {
         if self.is_here() {
             return Ok(());
         }
@@ -150,6 +160,7 @@ fn work(queue: &Queue, mut filler: Filler) {
                 Ok(()) => queue.finish(piece),
                 Err(error) => queue.fail(Some(piece.batch()), error),
             }
+            batch = None;
         }
     });
     if let Err(panic) = catch_unwind(life) {
@@ -176,7 +187,7 @@ fn next_filled(
         }
     }
     if queue.is_stopped() {
-        return None; // the reader takes back what is underway
+        return None; // the reader waits for what it has asked for, and asks for no more
     }
     Some(reading.next_done())
 }

@@ -158,7 +158,9 @@ impl Reading {
                 let read = done.error.map_or(Ok(()), Err).and_then(|()| check(&self.plan, &done.files));
                 return (done.piece, read);
             }
+            let begin = Instant::now();
             self.send();
+            count(&self.counters.read_ns, nanoseconds(begin.elapsed()));
             self.receive();
         }
     }
@@ -187,10 +189,13 @@ impl Reading {
             return;
         }
         let request_bytes = self.plan.request_bytes(REQUEST_BYTES);
-        let ring =
-            if io_path == IoPath::Uring { Uring::new(request_bytes, Uring::BUDGET_BYTES).ok() } else { None };
+        let ring = (io_path == IoPath::Uring).then(|| Uring::new(request_bytes, Uring::BUDGET_BYTES));
         self.reader = Some(match ring {
-            Some(ring) => Box::new(ring),
+            Some(Ok(ring)) => Box::new(ring),
+            Some(Err(refused)) => {
+                self.plan.columns.iter().for_each(|column| column.choice.refuse(refused.clone()));
+                Box::new(InTurn::pread(request_bytes, ReadAhead::Asked))
+            }
             None => Box::new(InTurn::pread(request_bytes, ReadAhead::Asked)),
         });
     }

@@ -103,7 +103,13 @@ impl Uring {
     /// [`Refused`], which says why in a sentence.
     pub fn probe() -> Result<(), Refused> {
         static ANSWER: OnceLock<Result<(), Refused>> = OnceLock::new();
-        ANSWER.get_or_init(try_small_read).clone()
+        // Asked twice at worst: who is forked while someone else asks waits for nobody.
+        if let Some(answer) = ANSWER.get() {
+            return answer.clone();
+        }
+        let answer = try_small_read();
+        drop(ANSWER.set(answer.clone()));
+        answer
     }
 
     /// Gives back the slot of what was delivered last.

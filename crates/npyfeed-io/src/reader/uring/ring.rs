@@ -268,16 +268,21 @@ impl Ring {
     }
 
     fn enter(&mut self, wanted: usize) {
-        for _ in 0..MAX_RETRIES {
+        let mut retries = 0;
+        while retries < MAX_RETRIES {
             match self.queues.submit_and_wait(wanted).map_err(|why| why.raw_os_error()) {
                 Ok(_) => {
                     self.unsubmitted = self.queues.submission().len();
                     return;
                 }
+                // As often as a profiler likes.
                 Err(Some(libc::EINTR)) => {}
                 // Too much is underway already, or the kernel is short of memory.
                 Err(Some(libc::EAGAIN | libc::EBUSY)) if !self.queues.completion().is_empty() => return,
-                Err(Some(libc::EAGAIN | libc::EBUSY)) => std::thread::yield_now(),
+                Err(Some(libc::EAGAIN | libc::EBUSY)) => {
+                    retries += 1;
+                    std::thread::yield_now();
+                }
                 Err(_) => break,
             }
         }
