@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from file_samples import LARGE, folder, samples, save_each
 from torchvision.datasets import DatasetFolder
 
 import npyfeed as nf
@@ -23,26 +24,8 @@ VALID = Path(__file__).resolve().parents[2] / "testdata/valid"
 NUMBERS = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"]
 DTYPES = [order + number for order in "<>" for number in NUMBERS]
 MAX_AXES = 64  # of a NumPy array, and of a batch
-LARGE = (600, 601)  # of float64: 2.9 MB, which is mapped
 
-
-def samples(count: int, shape: tuple[int, ...] = (4, 3), dtype: str = "uint8") -> np.ndarray:
-    return np.random.default_rng(count).integers(0, 100, (count, *shape)).astype(dtype)
-
-
-def save_each(folder: Path, array: np.ndarray, *, order: Any = "C") -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{number:05d}.npy" for number in range(len(array))]
-    for path, sample in zip(paths, array, strict=True):
-        np.save(path, np.asarray(sample, order=order))
-    return paths
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    save_each(tmp_path / "x", samples(30))
-    np.save(tmp_path / "y.npy", np.arange(30))
-    return tmp_path
+__all__ = ["folder"]  # a fixture
 
 
 # -- one sample a file ---------------------------------------------------------------------------------------
