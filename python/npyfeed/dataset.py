@@ -371,5 +371,6 @@ def _spec_of(column: str, transform: Transform) -> tuple[object, ...]:
     if isinstance(transform, Transform):
         return transform.spec()
     raise UnsupportedError(
-        f"cannot map column '{column}': expected a transform from npyfeed.transforms, found {transform!r}"
+        f"cannot map column '{column}': expected a transform from npyfeed.transforms, as ToTensor(), found "
+        f"{transform!r}; Python functions are not taken yet"
     )

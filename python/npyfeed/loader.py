@@ -207,6 +207,11 @@ class Loader:
         """The epoch that the next `iter` begins."""
         return self._native.epoch
 
+    @property
+    def seed(self) -> int:
+        """What orders and random transforms are drawn from."""
+        return self._native.state()["seed"]
+
     def set_epoch(self, epoch: int) -> None:
         """Chooses the epoch that the next `iter` begins.
 
@@ -254,7 +259,7 @@ class Loader:
         threads   1: as asked for
         prefetch  4 batches by now, 64 at most if need be: as many as 67.11 MB hold, two at least
         column    x: int64 [] of 'memory' to int64 []
-                  memory: it lies in memory
+                  memory: it lies in memory, as a file of at most 16 KiB does
                   kernel 'move', 8 bytes in, 8 out
         verdict   nothing measured yet: no batch was taken
         """

@@ -357,7 +357,7 @@ def test_threads_use_arrays_archives_and_loaders_while_others_close_them(tmp_pat
 FORKED_WHILE_WAITING = """
 import os, signal, sys, threading, time, numpy as np, npyfeed as nf
 from npyfeed import transforms as T
-# A sample takes about a second: there and back between dtypes, which no loop of ours does fast.
+# A sample takes more than a second: sixty times there and back between dtypes.
 casts = [T.ToDtype("float64"), T.ToDtype("float16")] * 60
 x = np.zeros((4, 32 << 20), "float32")
 epoch = iter(nf.Loader(nf.Dataset(x=x).map(x=casts), 1, threads=1, prefetch=1))

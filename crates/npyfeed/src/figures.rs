@@ -11,10 +11,11 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)
 }
 
-/// `"1.30 GB/s"` of bytes in nanoseconds.
+/// `"1.30 GB/s"` of bytes in nanoseconds, and `"13.0 MB/s"`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are told")]
 pub(crate) fn rate(bytes: u64, elapsed_ns: u64) -> String {
-    format!("{:.2} GB/s", bytes as f64 / elapsed_ns.max(1) as f64)
+    let rate = bytes as f64 / elapsed_ns.max(1) as f64;
+    if rate < 0.1 { format!("{:.1} MB/s", 1000.0 * rate) } else { format!("{rate:.2} GB/s") }
 }
 
 /// `"1.23 GB"`, in powers of 1000 as disks are sold.
@@ -47,6 +48,7 @@ mod tests {
     #[test]
     fn numbers_are_told_as_people_read_them() {
         assert_eq!((percent(0.934), rate(2_600, 2_000)), ("93 %".to_owned(), "1.30 GB/s".to_owned()));
+        assert_eq!(rate(26, 2_000), "13.0 MB/s");
         assert_eq!([999, 1000, 1_234_567_890].map(size), ["999 bytes", "1.00 kB", "1.23 GB"]);
         assert_eq!([0, 999, 1000, 12_345_678].map(grouped), ["0", "999", "1,000", "12,345,678"]);
     }

@@ -201,7 +201,9 @@ impl IoChoice {
             Lying::Memory if self.wish == Io::Memory => {
                 return (IoPath::Memory, "it was read when the loader was built, as asked for".to_owned());
             }
-            Lying::Memory => return (IoPath::Memory, "it lies in memory".to_owned()),
+            Lying::Memory => {
+                return (IoPath::Memory, "it lies in memory, as a file of at most 16 KiB does".to_owned());
+            }
             Lying::Map => {
                 let why =
                     "a column of an open array, which may have been written to in memory; give its path";
@@ -214,7 +216,7 @@ impl IoChoice {
             }
             Lying::SmallFiles => return self.for_small_files(),
             Lying::LargeFiles => {
-                return (IoPath::Map, "each sample is a file, mapped; those used last stay open".to_owned());
+                return (IoPath::Map, "each sample is a file above 1 MiB, which is mapped whatever is asked for; those used last stay open".to_owned());
             }
             Lying::Files(spans) => spans,
         };

@@ -67,13 +67,17 @@ impl Stats {
             let idle = percent(share(self.idle_ns, self.idle_ns + worked));
             return format!("loader idle {idle} of the time: the network is the limit");
         }
-        let rate = rate(self.bytes_read, elapsed);
-        let (what, limit) = if self.read_ns > self.fill_ns {
-            ("reading", "the disk is")
+        let (what, whom, is) = if self.read_ns > self.fill_ns {
+            ("reading", "the disk", "is")
         } else {
-            ("filling", "the processors are")
+            ("filling", "the processors", "are")
         };
-        format!("{what} at {rate}, the network waits {} of the time: {limit} the limit", percent(waited))
+        let waited_for = percent(waited);
+        if waited < 0.5 {
+            return format!("the network is the limit, and waits for {whom} {waited_for} of the time");
+        }
+        let rate = rate(self.bytes_read, elapsed);
+        format!("{what} at {rate}, the network waits {waited_for} of the time: {whom} {is} the limit")
     }
 }
 
@@ -120,6 +124,11 @@ mod tests {
         let expected =
             "filling at 1.30 GB/s, the network waits 60 % of the time: the processors are the limit";
         assert_eq!(processors.verdict(), expected);
+        let now_and_then = Stats { wait_ns: 20, busy_ns: 80, ..disk };
+        assert_eq!(
+            now_and_then.verdict(),
+            "the network is the limit, and waits for the disk 20 % of the time"
+        );
         assert_eq!(Stats::default().verdict(), "nothing measured yet: no batch was taken");
     }
 }

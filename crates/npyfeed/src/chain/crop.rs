@@ -139,8 +139,7 @@ impl Chain {
             0 => Ok(self.shape[axis]),
             length if length <= self.shape[axis] => Ok(length),
             length => {
-                let found =
-                    format!("{length} indices along axis {axis}; lower the size, 0 takes all of an axis");
+                let found = format!("a length of {length} along axis {axis}; lower the size");
                 Err(self.no_such_box(&found))
             }
         }

@@ -269,9 +269,13 @@ impl Chain {
 
     fn add_normalize(&mut self, mean: &[f64], std: &[f64]) -> Result<()> {
         if !self.dtype.holds_results() {
+            let cure = if self.dtype == Dtype::U8 {
+                "ToTensor() or ToDtype('float32', scale=True)"
+            } else {
+                "ToDtype('float32')"
+            };
             return Err(Error::mismatch(format!(
-                "expected a floating-point sample of 16 bits or more, found {}; put ToTensor() or \
-                 ToDtype('float32', scale=True) before it",
+                "expected a floating-point sample of 16 bits or more, found {}; put {cure} before it",
                 self.describe()
             )));
         }

@@ -79,7 +79,7 @@ impl Rows {
         if array.layout()?.row().is_none() {
             let (source, shape) = (array.name(), array.shape());
             return Err(Error::mismatch(format!(
-                "('{source}'): expected an array whose first axis counts the samples, found shape {shape:?}"
+                "expected an array whose first axis counts the samples, found shape {shape:?} in '{source}'"
             )));
         }
         Ok(Rows::Array(array))
