@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use npyfeed_io::reader::{IoPath, Refused, Uring};
@@ -162,7 +162,7 @@ impl IoChoice {
     pub(crate) fn refuse(&self, why: Refused) {
         // The first reason is as good as the second.
         drop(self.refused.set(why));
-        self.now.lock().unwrap_or_else(PoisonError::into_inner).looked = None;
+        self.lock().looked = None;
     }
 
     fn ring(&self) -> Result<(), Refused> {
@@ -171,29 +171,30 @@ impl IoChoice {
 
     /// The way that the bytes come now.
     pub(crate) fn path(&self) -> IoPath {
-        self.with_current(|chosen| chosen.path)
+        self.current(&mut self.lock()).path
     }
 
     /// The way that the bytes come now, and why, for people.
     pub(crate) fn told(&self) -> String {
         // A child that was forked while a worker held the lock waits for nobody.
-        match self.now.try_lock() {
-            Ok(now) => {
-                drop(now);
-                self.with_current(|chosen| format!("{}: {}", chosen.path.name(), chosen.why))
-            }
-            Err(_) => "being chosen".to_owned(),
-        }
+        let Ok(mut now) = self.now.try_lock() else { return "being chosen".to_owned() };
+        let Chosen { path, why, .. } = self.current(&mut now);
+        format!("{}: {why}", path.name())
     }
 
-    fn with_current<R>(&self, tell: impl FnOnce(&Chosen) -> R) -> R {
-        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+    /// What was chosen, if that still holds; else what is chosen now.
+    fn current<'a>(&self, now: &'a mut Chosen) -> &'a Chosen {
         let is_fixed = !matches!((self.wish, &self.place), (Io::Auto, Lying::Files(_) | Lying::SmallFiles));
         if now.looked.is_none_or(|looked| !is_fixed && looked.elapsed() > HOLDS) {
             let (path, why) = self.choose();
             *now = Chosen { path, why, looked: Some(Instant::now()) };
         }
-        tell(&now)
+        now
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Chosen> {
+        // Each change is one assignment.
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn choose(&self) -> (IoPath, String) {
@@ -216,7 +217,9 @@ impl IoChoice {
             }
             Lying::SmallFiles => return self.for_small_files(),
             Lying::LargeFiles => {
-                return (IoPath::Map, "each sample is a file above 1 MiB, which is mapped whatever is asked for; those used last stay open".to_owned());
+                let why = "each sample is a file above 1 MiB, which is mapped whatever is asked for; those used \
+                           last stay open";
+                return (IoPath::Map, why.to_owned());
             }
             Lying::Files(spans) => spans,
         };
@@ -250,8 +253,7 @@ impl IoChoice {
             return;
         }
         let why = format!("{SMALL_FILE}, many at once: one took {} \u{b5}s", each.as_micros());
-        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        *now = Chosen { path: IoPath::Uring, why, looked: Some(Instant::now()) };
+        *self.lock() = Chosen { path: IoPath::Uring, why, looked: Some(Instant::now()) };
     }
 
     /// Through the map what lies in memory already; else the way that the disk is fastest.
